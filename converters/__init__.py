@@ -1,0 +1,1 @@
+"""From a trained Keras model to a quantized step model in one `.tflite`."""

@@ -1,0 +1,1 @@
+"""Trained Keras recurrent networks as small quantized models that run frame by frame."""

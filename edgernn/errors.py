@@ -1,0 +1,25 @@
+"""What can go wrong for a user: each message is one line saying what, where and what to do."""
+
+
+class EdgernnError(ValueError):
+    """Base of every error that is the input's fault; the command line exits with 2."""
+
+
+class ModelFileError(EdgernnError):
+    """A file is not a readable `.tflite`, or breaks the step-model contract."""
+
+
+class InputError(EdgernnError):
+    """A frame, recording or calibration set has the wrong shape, type or values."""
+
+
+class StateError(EdgernnError):
+    """A saved state is damaged, of another version or of another model."""
+
+
+class UnsupportedError(EdgernnError):
+    """A layer, option, activation or op cannot be converted; the message names it and a remedy."""
+
+
+class MissingDependencyError(EdgernnError):
+    """An optional package or tool is missing; the message holds the command that installs it."""
