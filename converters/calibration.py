@@ -1,0 +1,79 @@
+"""Calibration: roll the float step over real sequences with its state carried, and look.
+
+Each sequence runs once from the initial state, and all of them run again end to end, as a stream
+that is never reset would see them: a long memory reaches values there that no short recording
+shows. Every tensor's values are sampled at randomly chosen steps. The sample has the same size
+however much data there is, and no range is ever taken from a bare minimum or maximum, so more
+data can only make the picture sharper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from converters.rolling import Array, Progress, roll
+from converters.trace import FloatStep
+from edgernn import tflite
+
+SAMPLE_VALUES = 1 << 23
+"""Values kept of all tensors together (32 MB)."""
+
+STREAMS = 8
+"""Endless streams made of the sequences, each starting at another of them …"""
+
+STREAM_STEPS = 4096
+"""… and how many steps each of them runs."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What calibration saw: a sample of values per tensor index, and how many frames ran."""
+
+    values: dict[int, Array]
+    frames: int
+
+
+def calibrate(
+    step: FloatStep, sequences: Sequence[Array], progress: Progress | None = None, seed: int = 0
+) -> Sample:
+    """Run sequences through the float step and sample every tensor.
+
+    Args:
+        step: the float step.
+        sequences: normalised sequences `(T, *features)`, float32, each from the initial state.
+        progress: called with the number of frames done and the number there are.
+        seed: of the choice of sampled steps.
+    """
+    sequences = [*sequences, *_streams(sequences, step.frames_per_step)]
+    graph = tflite.read(step.data)
+    written = {*graph.inputs, *(o for op in graph.operators for o in op.outputs)}
+    watched = [graph.tensors[i] for i in sorted(written) if graph.tensors[i].dtype == "float32"]
+    steps = sum(len(s) // step.frames_per_step for s in sequences)
+    wanted = min(max(SAMPLE_VALUES // sum(t.elements for t in watched), 512), 8192)
+    rng = np.random.default_rng(seed)
+    done = 0
+    kept: dict[int, list[Array]] = {t.index: [] for t in watched}
+    for rolled in roll(step.data, step.initial, sequences, step.frames_per_step, watch=True):
+        first = not kept[watched[0].index]
+        if first or rng.random() * steps < wanted:
+            for tensor in watched:
+                kept[tensor.index].append(rolled.rows(tensor.index).ravel().astype(np.float32))
+        done += len(rolled.which)
+        if progress is not None:
+            progress(done * step.frames_per_step, steps * step.frames_per_step)
+    return Sample(
+        {i: np.concatenate(values) for i, values in kept.items()}, steps * step.frames_per_step
+    )
+
+
+def _streams(sequences: Sequence[Array], frames: int) -> list[Array]:
+    """The sequences end to end, in several rotations, each as long as `STREAM_STEPS` steps."""
+    joined = np.concatenate(list(sequences))
+    length = STREAM_STEPS * frames
+    repeats = -(-length // len(joined)) + 1
+    endless = np.tile(joined, (repeats, *[1] * (joined.ndim - 1)))
+    starts = {len(joined) * i // STREAMS // frames * frames for i in range(STREAMS)}
+    return [endless[start : start + length] for start in sorted(starts)]

@@ -1,0 +1,164 @@
+"""Recurrent layers: the cell is called once for each frame, its state is a state of the step.
+
+The three standard cells have formulas of their own, with one FULLY_CONNECTED per gate and input:
+it costs no more multiplications than Keras' joint kernels, saves the SPLIT behind them, and gives
+every gate its own quantization range. Any other cell is traced as its author wrote it.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from converters import activations
+from converters.registry import CELLS, cell, rule
+from converters.rules.activation import formula_of
+from converters.step import Signal, Step
+
+
+@rule(keras.layers.RNN)
+def rnn(layer: Any, inputs: Sequence[Signal], step: Step) -> Signal | list[Signal]:
+    """LSTM, GRU, SimpleRNN and RNN(cell): state in, one cell call a frame, state out."""
+    if not isinstance(layer.cell, keras.layers.Layer):
+        raise step.unsupported("a cell that is no Keras layer", "derive it from keras.layers.Layer")
+    if len(inputs) > 1:
+        raise step.unsupported(
+            "an initial state that comes from another layer", "start from zeros instead"
+        )
+    if not inputs[0].is_sequence:
+        raise step.unsupported("recurrence over a tensor without a time axis", "feed a sequence")
+    if layer.go_backwards:
+        raise step.unsupported("go_backwards=True", "a stream runs forwards; train it forwards")
+    cells = (
+        layer.cell.cells if isinstance(layer.cell, keras.layers.StackedRNNCells) else [layer.cell]
+    )
+    names, states = [], []
+    for i, one in enumerate(cells):
+        prefix = f"{i}_" if len(cells) > 1 else ""
+        for short, shape in zip(_state_names(one), _state_shapes(one), strict=True):
+            zeros = np.zeros((1, *shape), np.float32)
+            name, value = step.state(prefix + short, zeros, unbounded=short == "c")
+            names.append(name)
+            states.append(value)
+    outputs = []
+    for frame in inputs[0].frames:
+        output, states = _call(cells, frame, states, step)
+        outputs.append(output)
+    for name, value in zip(names, states, strict=True):
+        step.carry(name, value)
+    step.note(type(layer).__name__, f"{len(names)} carried state{'s' * (len(names) > 1)}")
+    sequence = Signal(tuple(outputs), is_sequence=True)
+    result = sequence if layer.return_sequences else sequence.last()
+    if layer.return_state:
+        return [result, *(Signal((value,), is_sequence=False) for value in states)]
+    return result
+
+
+def _state_shapes(one: Any) -> list[tuple[int, ...]]:
+    sizes = one.state_size
+    sizes = list(sizes) if isinstance(sizes, (list, tuple)) else [sizes]
+    return [tuple(s) if isinstance(s, (list, tuple)) else (int(s),) for s in sizes]
+
+
+def _state_names(one: Any) -> list[str]:
+    shapes = _state_shapes(one)
+    if type(one) is keras.layers.LSTMCell:
+        return ["h", "c"]
+    return ["h"] if len(shapes) == 1 else [f"s{i}" for i in range(len(shapes))]
+
+
+def _call(cells: Sequence[Any], x: Any, states: Sequence[Any], step: Step) -> tuple[Any, list[Any]]:
+    """One frame through a stack of cells; the states of all of them in one flat list."""
+    carried: list[Any] = []
+    for one in cells:
+        own = list(states[len(carried) : len(carried) + len(_state_shapes(one))])
+        formula = CELLS.get(type(one))
+        with ExitStack() as stack:
+            stack.enter_context(_gate_activations(one, step))
+            x, own = formula(one, x, own) if formula else _traced(one, x, own)
+        carried += own
+    return x, carried
+
+
+def _gate_activations(one: Any, step: Step) -> Any:
+    """The cell with each Keras activation it holds replaced by its formula."""
+    held = {
+        name: formula_of(one, getattr(one, name), step)
+        for name in ("activation", "recurrent_activation")
+        if callable(getattr(one, name, None))
+    }
+    return activations.said(one, **held)
+
+
+def _traced(one: Any, x: Any, states: list[Any]) -> tuple[Any, list[Any]]:
+    """The cell's own call, for a cell without a formula (a user's)."""
+    kwargs = {"training": False} if getattr(one, "_call_has_training_arg", False) else {}
+    output, new = one.call(x, states, **kwargs)
+    new = list(new) if isinstance(new, (list, tuple)) else [new]
+    return output, [tf.reshape(v, s.shape) for v, s in zip(new, states, strict=True)]
+
+
+def _gates(weights: Any, count: int) -> list[Any]:
+    return list(tf.split(tf.convert_to_tensor(weights), count, axis=-1))
+
+
+def _biases(one: Any, count: int) -> list[Any]:
+    return _gates(one.bias, count) if one.use_bias else [None] * count
+
+
+def _affine(x: Any, kernel: Any, bias: Any) -> Any:
+    y = tf.matmul(x, kernel)
+    return y if bias is None else tf.nn.bias_add(y, bias)
+
+
+@cell(keras.layers.SimpleRNNCell)
+def simple_rnn_cell(one: Any, x: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
+    """`h' = act(W x + b + U h)`."""
+    (h,) = states
+    bias = tf.convert_to_tensor(one.bias) if one.use_bias else None
+    wx = _affine(x, tf.convert_to_tensor(one.kernel), bias)
+    h = one.activation(wx + tf.matmul(h, tf.convert_to_tensor(one.recurrent_kernel)))
+    return h, [h]
+
+
+@cell(keras.layers.LSTMCell)
+def lstm_cell(one: Any, x: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
+    """`c' = f c + i g`, `h' = o act(c')`; Keras' gate order is i, f, g, o."""
+    h, c = states
+    kernels, recurrents = _gates(one.kernel, 4), _gates(one.recurrent_kernel, 4)
+    sums = [
+        _affine(x, w, b) + tf.matmul(h, u)
+        for w, u, b in zip(kernels, recurrents, _biases(one, 4), strict=True)
+    ]
+    i, f, o = (one.recurrent_activation(sums[k]) for k in (0, 1, 3))
+    c = f * c + i * one.activation(sums[2])
+    h = o * one.activation(c)
+    return h, [h, c]
+
+
+@cell(keras.layers.GRUCell)
+def gru_cell(one: Any, x: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
+    """`h' = z h + (1 - z) g`; Keras' gate order is z, r, g."""
+    (h,) = states
+    wz, wr, wg = _gates(one.kernel, 3)
+    uz, ur, ug = _gates(one.recurrent_kernel, 3)
+    bias = tf.convert_to_tensor(one.bias) if one.use_bias else None
+    recurrent_bias = None
+    if bias is not None and one.reset_after:
+        bias, recurrent_bias = bias[0], bias[1]
+        # z and r only ever see the sum of both biases.
+        bz, br, bg = _gates(bias, 3)
+        cz, cr, recurrent_bias = _gates(recurrent_bias, 3)
+        bz, br = bz + cz, br + cr
+    else:
+        bz, br, bg = _gates(bias, 3) if bias is not None else (None, None, None)
+    z = one.recurrent_activation(_affine(x, wz, bz) + tf.matmul(h, uz))
+    r = one.recurrent_activation(_affine(x, wr, br) + tf.matmul(h, ur))
+    after = one.reset_after
+    recurrent = r * _affine(h, ug, recurrent_bias) if after else tf.matmul(r * h, ug)
+    g = one.activation(_affine(x, wg, bg) + recurrent)
+    h = z * h + (1.0 - z) * g
+    return h, [h]
