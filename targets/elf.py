@@ -1,0 +1,64 @@
+"""Just enough of the ELF format to load a 32-bit little-endian image and find its symbols."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from edgernn.errors import InputError
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A name in the image: address (bit 0 of Thumb functions cleared) and size in bytes."""
+
+    name: str
+    address: int
+    size: int
+    is_function: bool
+
+
+@dataclass(frozen=True)
+class Image:
+    """Segments to load as (address, content, size in memory), symbols, and sizes by section."""
+
+    segments: tuple[tuple[int, bytes, int], ...]
+    symbols: dict[str, Symbol]
+    sections: dict[str, int]
+    code: tuple[tuple[int, int], ...]
+
+
+def load(data: bytes) -> Image:
+    """Parse an executable."""
+    if data[:6] != b"\x7fELF\x01\x01":
+        raise InputError("not a 32-bit little-endian ELF file")
+    phoff, shoff = struct.unpack_from("<II", data, 28)
+    phsize, phnum, shsize, shnum, names = struct.unpack_from("<HHHHH", data, 42)
+    segments = []
+    for i in range(phnum):
+        kind, offset, address, _, size, memory = struct.unpack_from("<6I", data, phoff + i * phsize)
+        if kind == 1 and memory:
+            segments.append((address, data[offset : offset + size], memory))
+    headers = [struct.unpack_from("<10I", data, shoff + i * shsize) for i in range(shnum)]
+    strings = headers[names][4]
+    sections, symbols, code = {}, {}, []
+    for name, kind, flags, address, offset, size, link, *_ in headers:
+        title = _text(data, strings + name)
+        if flags & 2:
+            sections[title] = size
+        if flags & 4:
+            code.append((address, size))
+        if kind == 2:
+            for at in range(offset, offset + size, 16):
+                symbol = _symbol(data, at, headers[link][4])
+                symbols[symbol.name] = symbol
+    return Image(tuple(segments), symbols, sections, tuple(code))
+
+
+def _symbol(data: bytes, at: int, strings: int) -> Symbol:
+    name, value, size, info, _, _ = struct.unpack_from("<IIIBBH", data, at)
+    return Symbol(_text(data, strings + name), value & ~1, size, info & 15 == 2)
+
+
+def _text(data: bytes, start: int) -> str:
+    return data[start : data.index(b"\0", start)].decode()

@@ -1,0 +1,159 @@
+"""Lowered steps as C text: the loops, the declarations and the constants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgernn.errors import MissingDependencyError
+from targets.expr import Expr, bare, plain
+from targets.ir import Array, Buffer, Elementwise, Kernel, Loop, Reference, Step, View
+from targets.lowering.base import LIMITS
+
+_INDICES = "ijklmn"
+_WIDTH = 100
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill one of the templates beside this file."""
+    try:
+        import jinja2
+    except ImportError:
+        raise MissingDependencyError(
+            "compiling needs Jinja2: run `pip install 'edgernn[mcu]'`"
+        ) from None
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template(template).render(**values)
+
+
+def reference(view: View) -> str:
+    """A pointer to a view's first element, in the step function."""
+    buffer = view.buffer.home or view.buffer
+    base = f"state->{buffer.name}" if buffer.kind == "state" else buffer.name
+    return f"{base} + {view.offset}" if view.offset else base
+
+
+def step_lines(step: Step) -> list[str]:
+    """The statements of one step."""
+    if isinstance(step, Kernel):
+        pointer: Reference = reference
+        return step.call(step, pointer)
+    return _loop_lines(step)
+
+
+def _loop_lines(loop: Loop) -> list[str]:
+    """One loop nest; loads come before stores, so that a value may replace what it came from."""
+    body, stores = _loop_body(loop)
+    lines = []
+    for depth, count in enumerate(loop.dims):
+        i = _INDICES[depth]
+        lines.append("  " * depth + f"for (int {i} = 0; {i} < {count}; {i}++) {{")
+    indent = "  " * len(loop.dims)
+    lines += [indent + line for line in [*body, *stores]]
+    lines += ["  " * depth + "}" for depth in reversed(range(len(loop.dims)))]
+    return lines
+
+
+def _loop_body(loop: Loop) -> tuple[list[str], list[str]]:
+    values: dict[tuple[Buffer, int], Expr] = {}
+    locals_: set[str] = set()
+    lines: list[str] = []
+    stores: list[str] = []
+    for node in loop.nodes:
+        inputs = [_input(node, k, values) for k in range(len(node.inputs))]
+        value = plain(node.build(inputs))
+        (out,) = node.outputs
+        is_stored = not out.buffer.local
+        if value not in inputs and value.constant is None:
+            name = out.buffer.name + ("_i" if is_stored else "")
+            while name in locals_:
+                name += "_"
+            locals_.add(name)
+            c_type = "float" if out.buffer.dtype == "float32" else "int32_t"
+            lines.append(f"const {c_type} {name} = {bare(value.code)};{_comment(node)}")
+            value = Expr(name, value.low, value.high)
+        values[(out.buffer, out.offset)] = value
+        if is_stored:
+            target = reference(View(out.buffer, out.shape))
+            at = _index(loop.dims, _dense(loop.dims), out.offset)
+            cast = "" if out.buffer.c_type == "float" else f"({out.buffer.c_type})"
+            stores.append(f"{target}[{at}] = {cast}{value.code};")
+    return lines, stores
+
+
+def _comment(node: Elementwise) -> str:
+    return f" /* {node.note} */" if node.note else ""
+
+
+def _input(node: Elementwise, k: int, values: dict[tuple[Buffer, int], Expr]) -> Expr:
+    view = node.inputs[k]
+    made = values.get((view.buffer, view.offset))
+    if made is not None and node.dense(k):
+        return made
+    low, high = LIMITS.get(view.buffer.dtype, (0, 255))
+    at = _index(node.dims, node.strides[k], view.offset)
+    return Expr(f"{reference(View(view.buffer, view.shape))}[{at}]", low, high)
+
+
+def _dense(dims: Sequence[int]) -> tuple[int, ...]:
+    steps = [1]
+    for n in reversed(dims[1:]):
+        steps.append(steps[-1] * n)
+    return tuple(reversed(steps))
+
+
+def _index(dims: Sequence[int], strides: Sequence[int], offset: int) -> str:
+    terms = [
+        _INDICES[d] if s == 1 else f"{_INDICES[d]} * {s}"
+        for d, (n, s) in enumerate(zip(dims, strides, strict=True))
+        if s and n > 1
+    ]
+    if offset or not terms:
+        terms.append(str(offset))
+    return " + ".join(terms)
+
+
+def array(buffer: Buffer) -> str:
+    """A constant's definition in the weights file."""
+    assert buffer.data is not None
+    lines = [f"/* {buffer.comment} */"] if buffer.comment else []
+    # Weights are read by the word.
+    aligned = "EDGERNN_ALIGNED " if buffer.dtype == "int8" and buffer.elements >= 16 else ""
+    lines.append(f"{aligned}const {buffer.c_type} {buffer.name}[{buffer.elements}] = {{")
+    lines += _numbers(buffer.data)
+    return "\n".join([*lines, "};"])
+
+
+def _numbers(data: Array) -> list[str]:
+    if data.dtype.kind == "f":
+        words = [_float(float(v)) for v in data.astype(np.float32)]
+    else:
+        words = [_integer(int(v)) for v in data]
+    lines, line = [], "   "
+    for word in words:
+        if len(line) + len(word) + 2 > _WIDTH:
+            lines.append(line)
+            line = "   "
+        line += f" {word},"
+    return [*lines, line]
+
+
+def _integer(value: int) -> str:
+    if value == -(1 << 31):
+        return "-2147483647 - 1"
+    if not -(1 << 31) < value < 1 << 31:
+        return f"INT64_C({value})" if value != -(1 << 63) else "INT64_MIN"
+    return str(value)
+
+
+def _float(value: float) -> str:
+    return f"{value:.9g}f" if any(c in f"{value:.9g}" for c in ".e") else f"{value:.9g}.0f"

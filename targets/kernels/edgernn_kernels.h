@@ -1,0 +1,53 @@
+/*
+ * Kernels of generated code: one function a file. The caller owns every buffer; parameters are
+ * constant and live in flash. Results are bit-exact with TensorFlow Lite Micro's reference.
+ */
+#ifndef EDGERNN_KERNELS_H
+#define EDGERNN_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * y = clamp(rescale(W x + b) + zero_point, low, high).
+ *
+ * `weights` is row-major, or packed for the kernel that reads it (its file says how). An input's
+ * zero point is part of the bias. A step of 0 shares one multiplier and shift among the rows.
+ */
+typedef struct {
+  const int8_t *weights;
+  const int32_t *bias;
+  const int32_t *multiplier;
+  const int8_t *shift;
+  int16_t rows, columns;
+  int16_t step;
+  int16_t zero_point;
+  int16_t low, high;
+} edgernn_fully_connected_t;
+
+void edgernn_fully_connected_s8(const edgernn_fully_connected_t *fc, const int8_t *x, int8_t *y);
+void edgernn_fully_connected_s16(const edgernn_fully_connected_t *fc, const int16_t *x, int16_t *y);
+void edgernn_fully_connected_s8_dsp(const edgernn_fully_connected_t *fc, const int16_t *x,
+                                    int8_t *y);
+void edgernn_fully_connected_s16_dsp(const edgernn_fully_connected_t *fc, const int16_t *x,
+                                     int16_t *y);
+
+/* The same for any multiplier and any weights: 64-bit accumulators, several batches. */
+typedef struct {
+  const int8_t *weights;
+  const int64_t *bias;
+  const int32_t *multiplier;
+  const int8_t *shift;
+  int32_t rows, columns, batches;
+  int32_t step;
+  int32_t input_zero_point, weight_zero_point, zero_point;
+  int32_t low, high;
+  int32_t narrow; /* the accumulator has 32 bits, and the rescaling rounds twice */
+} edgernn_fully_connected_general_t;
+
+void edgernn_fully_connected_general_s8(const edgernn_fully_connected_general_t *fc,
+                                        const int8_t *x, int8_t *y);
+void edgernn_fully_connected_general_s16(const edgernn_fully_connected_general_t *fc,
+                                         const int16_t *x, int16_t *y);
+
+#endif

@@ -1,0 +1,265 @@
+"""FULLY_CONNECTED, int8 and int16x8: the fastest kernel that is exact for the weights at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn.tflite import Operator, Tensor
+from targets.fixedpoint import quantize_multiplier, reduced_multiplier
+from targets.ir import Elementwise, Kernel, Reference, View
+from targets.lowering.base import Model, lowers, short_name
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Dense:
+    """One checked operator: W x + b in integers, and what becomes of a row's sum."""
+
+    x: Tensor
+    out: Tensor
+    weights: Integers
+    bias: Integers
+    scalings: list[tuple[int, int]]
+    input_zero: int
+    weight_zero: int
+    output_zero: int
+    low: int
+    high: int
+    narrow: bool
+    batches: int
+
+    @property
+    def largest_sum(self) -> int:
+        """No partial sum of any row can be larger in magnitude, zero points folded in."""
+        largest = 128 if self.x.dtype == "int8" else 32768
+        return int((np.abs(self.weights).sum(1) * largest + np.abs(self.folded_bias)).max())
+
+    @property
+    def folded_bias(self) -> Integers:
+        """The bias less what the input's zero point adds to each row."""
+        folded: Integers = self.bias - self.input_zero * self.weights.sum(1)
+        return folded
+
+
+@lowers("FULLY_CONNECTED")
+def fully_connected(model: Model, op: Operator) -> None:
+    """Weights are packed and constants computed here; the kernel only multiplies."""
+    dense = _check(model, op)
+    if not _fast(model, op, dense):
+        _general(model, op, dense)
+
+
+def _check(model: Model, op: Operator) -> Dense:
+    if len(op.inputs) not in (2, 3) or min(op.inputs[:2]) < 0:
+        raise model.unsupported(f"it has {len(op.inputs)} inputs")
+    x, w = model.tensor(op.inputs[0]), model.tensor(op.inputs[1])
+    out = model.output(op)
+    dtype = model.same_type(x, out, among=("int8", "int16"))
+    if w.data is None or w.dtype != "int8" or len(w.shape) != 2:
+        raise model.unsupported("its weights are not a constant int8 matrix")
+    if op.options["weights_format"] != 0:
+        raise model.unsupported("its weights are shuffled")
+    rows, columns = w.shape
+    if x.elements % columns or out.shape[-1:] != (rows,):
+        raise model.unsupported(f"weights {w.shape} fit neither {x.shape} nor {out.shape}")
+    batches = x.elements // columns
+    if out.elements != batches * rows or max(rows, columns) > 32767:
+        raise model.unsupported(f"weights {w.shape} fit neither {x.shape} nor {out.shape}")
+    bias, narrow, bias_scale = _bias(model, op, dtype, rows)
+    scale_x, zero_x = model.quantization(x)
+    scale, zero = model.quantization(out)
+    if len(w.scale) not in (1, rows) or (len(w.scale) == rows > 1 and w.axis != 0):
+        raise model.unsupported(f"its weights have {len(w.scale)} scales along axis {w.axis}")
+    if len(w.scale) == 1:
+        product = float(np.float32(scale_x) * np.float32(w.scale[0]))
+        if bias_scale is not None and abs(scale_x * w.scale[0] - bias_scale) / scale > 0.02:
+            raise model.unsupported("its bias has another scale than its sums")
+        scalings = [quantize_multiplier(product / scale)]
+        weight_zero = w.zero_point[0]
+    else:
+        scalings = [quantize_multiplier(scale_x * s / scale) for s in w.scale]
+        weight_zero = 0
+        if any(w.zero_point):
+            raise model.unsupported("its weights have zero points per channel")
+    if dtype == "int16" and not narrow and any(s > 7 for _, s in scalings):
+        raise model.unsupported("its output scale is too small for its sums")
+    low, high = model.activation_range(out, str(op.options["fused_activation_function"]))
+    return Dense(
+        x,
+        out,
+        w.data.astype(np.int64),
+        bias,
+        scalings,
+        zero_x,
+        weight_zero,
+        zero,
+        low,
+        high,
+        narrow,
+        batches,
+    )
+
+
+def _bias(model: Model, op: Operator, dtype: str, rows: int) -> tuple[Integers, bool, float | None]:
+    """The bias, whether sums have 32 bits, and the bias's scale."""
+    if len(op.inputs) == 2 or op.inputs[2] < 0:
+        narrow = dtype == "int8" or op.options.get("quantized_bias_type", 0) == 2
+        return np.zeros(rows, np.int64), narrow, None
+    tensor = model.tensor(op.inputs[2])
+    allowed = ("int32",) if dtype == "int8" else ("int32", "int64")
+    if tensor.data is None or tensor.dtype not in allowed or tensor.elements != rows:
+        raise model.unsupported(f"its bias is not a constant of {rows} integers")
+    scale = tensor.scale[0] if len(tensor.scale) == 1 else None
+    return tensor.data.reshape(-1).astype(np.int64), tensor.dtype == "int32", scale
+
+
+def _fast(model: Model, op: Operator, dense: Dense) -> bool:
+    """Append a 32-bit kernel if its arithmetic is exact for these weights and scales."""
+    wide_input = dense.x.dtype == "int16"
+    if (
+        dense.batches != 1
+        or dense.weight_zero
+        or dense.largest_sum >= 1 << (31 if wide_input else 30)
+    ):
+        return False
+    if wide_input:
+        factors = _upper_half_factors(dense)
+        if factors is None:
+            return False
+        multipliers, shifts = factors, None
+    else:
+        if any(shift > 0 for _, shift in dense.scalings):
+            return False
+        multipliers = [m for m, _ in dense.scalings]
+        shifts = model.constant(
+            np.array([-s for _, s in dense.scalings], np.int8), _name(op, model, "shift")
+        )
+    rows, columns = dense.weights.shape
+    dsp = model.core.dsp and rows >= 4
+    x = _paired(model, op, dense.x, columns) if dsp else model.view(op.inputs[0])
+    packed = _blocks(dense.weights) if dsp else dense.weights
+    label = f"{model.layer(op)} [{rows}, {columns}]"
+    weights = model.constant(packed.astype(np.int8), _name(op, model, "weights"), label)
+    bias = model.constant(dense.folded_bias.astype(np.int32), _name(op, model, "bias"), label)
+    multiplier = model.constant(
+        np.array(multipliers, np.int32), _name(op, model, "multiplier"), label
+    )
+    function = f"edgernn_fully_connected_s{16 if wide_input else 8}{'_dsp' if dsp else ''}"
+    padded = -(-columns // 4) * 4 if dsp else columns
+    y = model.define(op.outputs[0])
+    parameters = (
+        f"{weights.name}, {bias.name}, {multiplier.name}, {shifts.name if shifts else 'NULL'}, "
+        f"{rows}, {padded}, {int(len(multipliers) > 1)}, {dense.output_zero}, "
+        f"{dense.low}, {dense.high}"
+    )
+    _append(model, op, function, "edgernn_fully_connected_t", parameters, x, y, (rows, columns))
+    return True
+
+
+def _append(
+    model: Model,
+    op: Operator,
+    function: str,
+    kind: str,
+    parameters: str,
+    x: View,
+    y: View,
+    shape: tuple[int, int],
+) -> None:
+    name = model.unique(f"{model.name}_{short_name(model.layer(op))}_fc")
+    model.records.append((kind, name, parameters))
+    files = [f"{function}.c", "edgernn_kernels.h", "edgernn_math.h"]
+    if function.endswith("_dsp"):
+        files.append("edgernn_dot_dsp.h")
+    elif "general" not in function:
+        files.append("edgernn_dot.h")
+
+    def call(node: Kernel, reference: Reference) -> list[str]:
+        return [f"{function}(&{name}, {reference(node.inputs[0])}, {reference(node.outputs[0])});"]
+
+    note = f"{y.buffer.name} = W {x.buffer.name} + b, W {list(shape)}"
+    model.add(Kernel(op.name, model.layer(op), [x], [y], note=note, files=files, call=call))
+
+
+def _upper_half_factors(dense: Dense) -> list[int] | None:
+    """Multipliers that make a rescaled sum the upper half of one product, where they exist."""
+    if dense.narrow:
+        return None
+    factors = []
+    for multiplier, shift in dense.scalings:
+        left = 17 + shift  # 32 - (15 - shift)
+        factor = reduced_multiplier(multiplier) << max(left, 0)
+        if left < 0 or factor >= 1 << 31:
+            return None
+        factors.append(factor)
+    return factors
+
+
+def _blocks(weights: Integers) -> Integers:
+    """Weights in the order of the DSP kernel: see kernels/edgernn_dot_dsp.h."""
+    rows, columns = weights.shape
+    padded = np.zeros((rows, -(-columns // 4) * 4), np.int64)
+    padded[:, :columns] = weights
+    starts = sorted({*range(0, rows - 3, 4), rows - 4})
+    blocks = [
+        padded[start : start + 4].reshape(4, -1, 4).transpose(1, 0, 2)[:, :, [0, 2, 1, 3]]
+        for start in starts
+    ]
+    return np.concatenate([b.reshape(-1) for b in blocks])
+
+
+def _paired(model: Model, op: Operator, x: Tensor, columns: int) -> View:
+    """The input as int16, readable up to the next multiple of 4: a copy where it is not that."""
+    view = model.view(op.inputs[0])
+    padded = -(-columns // 4) * 4
+    if x.dtype == "int16" and (padded == columns or view.buffer.kind == "scratch"):
+        return view
+    key = (id(view.buffer), view.offset, columns)
+    if key not in model.widened:
+        buffer = model.scratch("int16", padded, f"{view.buffer.name}_wide")
+        wide = View(buffer, (columns,))
+        model.widened[key] = wide
+        model.add(
+            Elementwise(
+                "WIDEN",
+                model.layer(op),
+                [view],
+                [wide],
+                dims=(columns,),
+                strides=[(1,)],
+                build=lambda inputs: inputs[0],
+            )
+        )
+    return model.widened[key]
+
+
+def _general(model: Model, op: Operator, dense: Dense) -> None:
+    """Append the 64-bit kernel, which takes any weights, scales and batches."""
+    if any(not -31 <= s <= 30 for _, s in dense.scalings):
+        raise model.unsupported("its scales are out of range")
+    rows, columns = dense.weights.shape
+    label = f"{model.layer(op)} [{rows}, {columns}]"
+    weights = model.constant(dense.weights.astype(np.int8), _name(op, model, "weights"), label)
+    bias = model.constant(dense.bias, _name(op, model, "bias"), label)
+    factors = [m if dense.narrow else reduced_multiplier(m) for m, _ in dense.scalings]
+    multiplier = model.constant(np.array(factors, np.int32), _name(op, model, "multiplier"), label)
+    shift = model.constant(
+        np.array([s for _, s in dense.scalings], np.int8), _name(op, model, "shift"), label
+    )
+    parameters = (
+        f"{weights.name}, {bias.name}, {multiplier.name}, {shift.name}, {rows}, {columns}, "
+        f"{dense.batches}, {int(len(factors) > 1)}, {-dense.input_zero}, {-dense.weight_zero}, "
+        f"{dense.output_zero}, {dense.low}, {dense.high}, {int(dense.narrow)}"
+    )
+    function = f"edgernn_fully_connected_general_s{'16' if dense.x.dtype == 'int16' else '8'}"
+    x, y = model.view(op.inputs[0]), model.define(op.outputs[0])
+    kind = "edgernn_fully_connected_general_t"
+    _append(model, op, function, kind, parameters, x, y, (rows, columns))
+
+
+def _name(op: Operator, model: Model, part: str) -> str:
+    return f"{short_name(model.layer(op))}_{part}"

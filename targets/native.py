@@ -1,0 +1,134 @@
+"""Generated C on this machine: a shared library behind ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn.errors import InputError, StateError
+from targets.compile import Compiled, Port, compile_model
+from targets.toolchain import build_shared
+
+Array = npt.NDArray[np.generic]
+
+_ERRORS = {
+    1: "the saved state is damaged",
+    2: "the saved state has another format",
+    3: "the saved state belongs to another model: reset the stream instead",
+}
+
+
+class NativeStep:
+    """One stream of a compiled model: `step`, `reset`, `save`, `restore` on raw integers."""
+
+    def __init__(self, compiled: Compiled, library: Path) -> None:
+        self.compiled = compiled
+        self._library = ctypes.CDLL(str(library))
+        self._state = np.zeros(max(compiled.state_bytes, 1) + 16, np.uint8)
+        self._scratch = np.zeros(compiled.scratch_bytes + 64, np.uint8)
+        self._outputs = [np.empty(p.shape, p.dtype) for p in compiled.outputs]
+        name = compiled.name
+        self._step = self._function(f"{name}_step")
+        self._fixed = (_pointer(self._state), _pointer(self._scratch))
+        self._out = tuple(_pointer(y) for y in self._outputs)
+        self.reset()
+
+    def _function(self, name: str) -> Any:
+        function = getattr(self._library, name)
+        function.restype = ctypes.c_int if name.endswith("_restore") else None
+        return function
+
+    def step(self, *inputs: npt.ArrayLike) -> tuple[Array, ...]:
+        """One step on raw values; returns copies of the outputs."""
+        arrays = checked_inputs(self.compiled.inputs, inputs)
+        self._step(*self._fixed, *(_pointer(a) for a in arrays), *self._out)
+        return tuple(y.copy() for y in self._outputs)
+
+    def reset(self) -> None:
+        """Back to the first state."""
+        self._function(f"{self.compiled.name}_reset")(self._fixed[0])
+
+    def states(self) -> tuple[Array, ...]:
+        """Copies of the raw states, in the signature's order."""
+        raw, result = self._state.tobytes(), []
+        for port, start in zip(
+            self.compiled.states, state_offsets(self.compiled.states), strict=True
+        ):
+            flat = np.frombuffer(raw, port.dtype, port.elements, start)
+            result.append(flat.reshape(port.shape))
+        return tuple(result)
+
+    def save(self) -> bytes:
+        """The state as a blob, the same as the Python runtime's."""
+        blob = np.zeros(36 + self.compiled.state_bytes, np.uint8)
+        self._function(f"{self.compiled.name}_save")(self._fixed[0], _pointer(blob))
+        return blob.tobytes()
+
+    def restore(self, blob: bytes) -> None:
+        """Take a saved state back.
+
+        Raises:
+            StateError: the blob is damaged or of another model; the state stays as it was.
+        """
+        raw = np.frombuffer(bytes(blob) or b"\0", np.uint8)
+        restore = self._function(f"{self.compiled.name}_restore")
+        error = restore(self._fixed[0], _pointer(raw), ctypes.c_size_t(len(blob)))
+        if error:
+            raise StateError(_ERRORS.get(error, f"restore failed with {error}"))
+
+
+def state_offsets(states: Sequence[Port]) -> list[int]:
+    """Where each array of the state struct starts, by the rules of C."""
+    offsets, position = [], 0
+    for port in states:
+        size = np.dtype(port.dtype).itemsize
+        position = -(-position // size) * size
+        offsets.append(position)
+        position += port.bytes
+    return offsets
+
+
+def _pointer(array: Array) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+def checked_inputs(ports: Sequence[Port], values: Sequence[npt.ArrayLike]) -> list[Array]:
+    """The inputs as contiguous arrays of exactly the types and sizes of the ports."""
+    if len(values) != len(ports):
+        raise InputError(f"the step takes {len(ports)} inputs, not {len(values)}")
+    arrays = []
+    for port, value in zip(ports, values, strict=True):
+        array = np.ascontiguousarray(value)
+        if array.dtype != np.dtype(port.dtype) or array.size != port.elements:
+            raise InputError(
+                f"input '{port.name}' is {port.dtype} of shape {port.shape}, "
+                f"not {array.dtype} of shape {array.shape}"
+            )
+        arrays.append(array)
+    return arrays
+
+
+def load_native(
+    model: str | Path | bytes,
+    target: str = "host",
+    folder: Path | None = None,
+    cc: str | None = None,
+) -> NativeStep:
+    """Compile a model for this machine and load it; files go to `folder` if one is given."""
+    compiled = compile_model(model, target, name="model")
+    if folder is not None:
+        return _load(compiled, folder, cc)
+    with tempfile.TemporaryDirectory() as temporary:
+        return _load(compiled, Path(temporary), cc)
+
+
+def _load(compiled: Compiled, folder: Path, cc: str | None) -> NativeStep:
+    compiled.write(folder)
+    library = folder / f"lib{compiled.name}.so"
+    return NativeStep(compiled, build_shared(folder, compiled.sources, compiled.core, library, cc))
