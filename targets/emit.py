@@ -126,9 +126,7 @@ def array(buffer: Buffer) -> str:
     """A constant's definition in the weights file."""
     assert buffer.data is not None
     lines = [f"/* {buffer.comment} */"] if buffer.comment else []
-    # Weights are read by the word.
-    aligned = "EDGERNN_ALIGNED " if buffer.dtype == "int8" and buffer.elements >= 16 else ""
-    lines.append(f"{aligned}const {buffer.c_type} {buffer.name}[{buffer.elements}] = {{")
+    lines.append(f"const {buffer.c_type} {buffer.name}[{buffer.elements}] = {{")
     lines += _numbers(buffer.data)
     return "\n".join([*lines, "};"])
 
@@ -137,7 +135,8 @@ def _numbers(data: Array) -> list[str]:
     if data.dtype.kind == "f":
         words = [_float(float(v)) for v in data.astype(np.float32)]
     else:
-        words = [_integer(int(v)) for v in data]
+        hexadecimal = data.dtype == np.uint32
+        words = [f"0x{int(v):08x}" if hexadecimal else _integer(int(v)) for v in data]
     lines, line = [], "   "
     for word in words:
         if len(line) + len(word) + 2 > _WIDTH:

@@ -16,7 +16,7 @@ void edgernn_fully_connected_general_s16(const edgernn_fully_connected_general_t
           fc->narrow ? edgernn_rescale((int32_t)(uint32_t)(uint64_t)sum, fc->multiplier[i],
                                        shift > 0 ? shift : 0, shift > 0 ? 0 : -shift)
                      : edgernn_rescale_wide(sum, fc->multiplier[i], 15 - shift);
-      *y++ = (int16_t)edgernn_clamp(scaled + fc->zero_point, fc->low, fc->high);
+      *y++ = (int16_t)edgernn_clamp(scaled + fc->zero_point, INT16_MIN, INT16_MAX);
     }
     x += fc->columns;
   }

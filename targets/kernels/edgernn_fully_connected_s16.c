@@ -2,23 +2,21 @@
 #include "edgernn_kernels.h"
 #include "edgernn_math.h"
 
-/*
- * Row-major weights, 32-bit accumulators. The multiplier is scaled so that the result is the
- * upper half of the product.
- */
+static inline int16_t requantize(int32_t sum, int32_t m) {
+  return (int16_t)edgernn_clamp(edgernn_mul_high(sum, m), INT16_MIN, INT16_MAX);
+}
+
+/* Row-major weights, 32-bit accumulators. */
 void edgernn_fully_connected_s16(const edgernn_fully_connected_t *fc, const int16_t *x,
                                  int16_t *y) {
   const int rows = fc->rows, columns = fc->columns, step = fc->step;
   const int8_t *w = fc->weights;
-  const int32_t *m = fc->multiplier;
   for (int row = 0; row < rows; row += 2) {
     const int second = row + 1 < rows ? 1 : 0; /* an odd last row is computed twice */
     int32_t p = fc->bias[row], q = fc->bias[row + second];
     edgernn_dot_s16(w, w + second * columns, x, columns, &p, &q);
-    p = edgernn_mul_high(p, m[row * step]);
-    q = edgernn_mul_high(q, m[(row + second) * step]);
-    y[row] = (int16_t)edgernn_clamp(p, fc->low, fc->high);
-    y[row + second] = (int16_t)edgernn_clamp(q, fc->low, fc->high);
+    y[row] = requantize(p, fc->multiplier[row * step]);
+    y[row + second] = requantize(q, fc->multiplier[(row + second) * step]);
     w += 2 * columns;
   }
 }

@@ -4,9 +4,9 @@
 
 static inline int8_t requantize(const edgernn_fully_connected_t *fc, int row, int32_t sum) {
   const int i = row * fc->step;
-  const int32_t value = edgernn_mul_high(edgernn_shift_left(sum, 1), fc->multiplier[i]);
-  const int32_t scaled = edgernn_rounding_shift_by(value, fc->shift[i]) + fc->zero_point;
-  return (int8_t)edgernn_clamp(scaled, fc->low, fc->high);
+  const int32_t x = edgernn_mul_high(edgernn_shift_left(sum, 1), fc->multiplier[i]);
+  const int32_t scaled = (((x + (x >> 31)) >> fc->shift[i]) + 1) >> 1;
+  return (int8_t)edgernn_clamp(scaled + fc->zero_point, INT8_MIN, INT8_MAX);
 }
 
 /* Row-major weights, 32-bit accumulators below 2^30 in magnitude. */

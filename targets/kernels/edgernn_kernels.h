@@ -9,10 +9,11 @@
 #include <stdint.h>
 
 /*
- * y = clamp(rescale(W x + b) + zero_point, low, high).
+ * y = saturate(rescale(W x + b) + zero_point).
  *
- * `weights` is row-major, or packed for the kernel that reads it (its file says how). An input's
- * zero point is part of the bias. A step of 0 shares one multiplier and shift among the rows.
+ * `weights` is row-major. An input's zero point is part of the bias. 16-bit sums are rescaled to the upper half of their product with
+ * the multiplier; 8-bit sums are doubled first, and then shifted right by one more than `shift`.
+ * A step of 0 shares one multiplier and shift among the rows.
  */
 typedef struct {
   const int8_t *weights;
@@ -22,14 +23,20 @@ typedef struct {
   int16_t rows, columns;
   int16_t step;
   int16_t zero_point;
-  int16_t low, high;
 } edgernn_fully_connected_t;
 
 void edgernn_fully_connected_s8(const edgernn_fully_connected_t *fc, const int8_t *x, int8_t *y);
 void edgernn_fully_connected_s16(const edgernn_fully_connected_t *fc, const int16_t *x, int16_t *y);
-void edgernn_fully_connected_s8_dsp(const edgernn_fully_connected_t *fc, const int16_t *x,
+/* The same for cores with the DSP extension: edgernn_dot_dsp.h describes the stream. */
+typedef struct {
+  const uint32_t *stream;
+  int16_t rows, columns;
+  int16_t zero_point;
+} edgernn_fully_connected_dsp_t;
+
+void edgernn_fully_connected_s8_dsp(const edgernn_fully_connected_dsp_t *fc, const int16_t *x,
                                     int8_t *y);
-void edgernn_fully_connected_s16_dsp(const edgernn_fully_connected_t *fc, const int16_t *x,
+void edgernn_fully_connected_s16_dsp(const edgernn_fully_connected_dsp_t *fc, const int16_t *x,
                                      int16_t *y);
 
 /* The same for any multiplier and any weights: 64-bit accumulators, several batches. */
@@ -41,7 +48,6 @@ typedef struct {
   int32_t rows, columns, batches;
   int32_t step;
   int32_t input_zero_point, weight_zero_point, zero_point;
-  int32_t low, high;
   int32_t narrow; /* the accumulator has 32 bits, and the rescaling rounds twice */
 } edgernn_fully_connected_general_t;
 

@@ -4,12 +4,10 @@ A lowering is registered under the schema's operator name and takes the model be
 the operator. It checks everything it relies on, since the file may come from anywhere.
 """
 
-from targets.lowering import (  # noqa: F401  (each import registers its operators)
-    activation,
-    arithmetic,
-    fully_connected,
-    shape,
-)
+import targets.lowering.activation
+import targets.lowering.arithmetic
+import targets.lowering.fully_connected
+import targets.lowering.shape  # noqa: F401  (each import registers its operators)
 from targets.lowering.base import LOWERINGS, Model, lower
 
 __all__ = ["LOWERINGS", "Model", "lower"]

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.tflite import Operator, Tensor
+from targets import expr
 from targets.fixedpoint import quantize_multiplier, reduced_multiplier
 from targets.ir import Elementwise, Kernel, Reference, View
-from targets.lowering.base import Model, lowers, short_name
+from targets.lowering.base import LIMITS, Model, lowers, short_name
 
 Integers = npt.NDArray[np.int64]
 
@@ -130,34 +131,65 @@ def _fast(model: Model, op: Operator, dense: Dense) -> bool:
         factors = _upper_half_factors(dense)
         if factors is None:
             return False
-        multipliers, shifts = factors, None
+        multipliers, shifts = factors, []
     else:
-        if any(shift > 0 for _, shift in dense.scalings):
+        if any(shift > -1 for _, shift in dense.scalings):
             return False
         multipliers = [m for m, _ in dense.scalings]
-        shifts = model.constant(
-            np.array([-s for _, s in dense.scalings], np.int8), _name(op, model, "shift")
-        )
-    rows, columns = dense.weights.shape
-    dsp = model.core.dsp and rows >= 4
-    x = _paired(model, op, dense.x, columns) if dsp else model.view(op.inputs[0])
-    packed = _blocks(dense.weights) if dsp else dense.weights
-    label = f"{model.layer(op)} [{rows}, {columns}]"
-    weights = model.constant(packed.astype(np.int8), _name(op, model, "weights"), label)
-    bias = model.constant(dense.folded_bias.astype(np.int32), _name(op, model, "bias"), label)
-    multiplier = model.constant(
-        np.array(multipliers, np.int32), _name(op, model, "multiplier"), label
-    )
-    function = f"edgernn_fully_connected_s{16 if wide_input else 8}{'_dsp' if dsp else ''}"
-    padded = -(-columns // 4) * 4 if dsp else columns
-    y = model.define(op.outputs[0])
-    parameters = (
-        f"{weights.name}, {bias.name}, {multiplier.name}, {shifts.name if shifts else 'NULL'}, "
-        f"{rows}, {padded}, {int(len(multipliers) > 1)}, {dense.output_zero}, "
-        f"{dense.low}, {dense.high}"
-    )
-    _append(model, op, function, "edgernn_fully_connected_t", parameters, x, y, (rows, columns))
+        shifts = [-s - 1 for _, s in dense.scalings]
+    if model.core.dsp and dense.weights.shape[0] >= 4:
+        _stream(model, op, dense, multipliers, shifts)
+    else:
+        _row_major(model, op, dense, multipliers, shifts)
     return True
+
+
+def _row_major(
+    model: Model, op: Operator, dense: Dense, multipliers: list[int], shifts: list[int]
+) -> None:
+    """Append the kernel of any core."""
+    rows, columns = dense.weights.shape
+    label = f"{model.layer(op)} [{rows}, {columns}]"
+
+    def constant(values: Integers | list[int], dtype: str, part: str) -> str:
+        return model.constant(np.array(values, dtype), _name(op, model, part), label).name
+
+    names = [
+        constant(dense.weights, "int8", "weights"),
+        constant(dense.folded_bias, "int32", "bias"),
+        constant(multipliers, "int32", "multiplier"),
+        constant(shifts, "int8", "shift") if shifts else "NULL",
+    ]
+    function = f"edgernn_fully_connected_s{8 if shifts else 16}"
+    per_row = int(len(multipliers) > 1)
+    parameters = f"{', '.join(names)}, {rows}, {columns}, {per_row}, {dense.output_zero}"
+    x = model.view(op.inputs[0])
+    _append(model, op, function, "edgernn_fully_connected_t", parameters, x, dense)
+
+
+def _stream(
+    model: Model, op: Operator, dense: Dense, multipliers: list[int], shifts: list[int]
+) -> None:
+    """Append the DSP kernel; kernels/edgernn_dot_dsp.h describes the stream of its parameters."""
+    rows, columns = dense.weights.shape
+    padded = -(-columns // 4) * 4
+    weights = np.zeros((rows, padded), np.int8)
+    weights[:, :columns] = dense.weights
+    bias = (dense.folded_bias * (2 if shifts else 1)).astype("<i4")
+    m = np.broadcast_to(np.array(multipliers, "<i4"), rows)
+    s = np.broadcast_to(np.array(shifts or [0], np.int8), rows)
+    stream = b""
+    for start in (*range(0, rows - 3, 4), *([rows - 4] if rows % 4 else [])):
+        four = slice(start, start + 4)
+        block = weights[four].reshape(4, -1, 4).transpose(1, 0, 2)[:, :, [0, 2, 1, 3]]
+        stream += bias[four].tobytes() + block.tobytes() + m[four].tobytes()
+        stream += s[four].tobytes() if shifts else b""
+    label = f"{model.layer(op)} [{rows}, {columns}]"
+    words = model.constant(np.frombuffer(stream, "<u4"), _name(op, model, "stream"), label)
+    x = _paired(model, op, dense.x, columns)
+    function = f"edgernn_fully_connected_s{8 if shifts else 16}_dsp"
+    parameters = f"{words.name}, {rows}, {padded}, {dense.output_zero}"
+    _append(model, op, function, "edgernn_fully_connected_dsp_t", parameters, x, dense)
 
 
 def _append(
@@ -167,9 +199,10 @@ def _append(
     kind: str,
     parameters: str,
     x: View,
-    y: View,
-    shape: tuple[int, int],
+    dense: Dense,
 ) -> None:
+    """Append a call, its parameters, and the fused activation as a node of its own."""
+    y, activation = _result(model, op, dense)
     name = model.unique(f"{model.name}_{short_name(model.layer(op))}_fc")
     model.records.append((kind, name, parameters))
     files = [f"{function}.c", "edgernn_kernels.h", "edgernn_math.h"]
@@ -181,8 +214,10 @@ def _append(
     def call(node: Kernel, reference: Reference) -> list[str]:
         return [f"{function}(&{name}, {reference(node.inputs[0])}, {reference(node.outputs[0])});"]
 
-    note = f"{y.buffer.name} = W {x.buffer.name} + b, W {list(shape)}"
+    note = f"{y.buffer.name} = W {x.buffer.name} + b, W {list(dense.weights.shape)}"
     model.add(Kernel(op.name, model.layer(op), [x], [y], note=note, files=files, call=call))
+    if activation is not None:
+        model.add(activation)
 
 
 def _upper_half_factors(dense: Dense) -> list[int] | None:
@@ -199,23 +234,14 @@ def _upper_half_factors(dense: Dense) -> list[int] | None:
     return factors
 
 
-def _blocks(weights: Integers) -> Integers:
-    """Weights in the order of the DSP kernel: see kernels/edgernn_dot_dsp.h."""
-    rows, columns = weights.shape
-    padded = np.zeros((rows, -(-columns // 4) * 4), np.int64)
-    padded[:, :columns] = weights
-    starts = sorted({*range(0, rows - 3, 4), rows - 4})
-    blocks = [
-        padded[start : start + 4].reshape(4, -1, 4).transpose(1, 0, 2)[:, :, [0, 2, 1, 3]]
-        for start in starts
-    ]
-    return np.concatenate([b.reshape(-1) for b in blocks])
-
-
 def _paired(model: Model, op: Operator, x: Tensor, columns: int) -> View:
-    """The input as int16, readable up to the next multiple of 4: a copy where it is not that."""
+    """The input as int16, readable up to the next multiple of 4: a copy where it is not that.
+
+    Copies of int8 inputs are doubled, which the kernel would else do with every sum.
+    """
     view = model.view(op.inputs[0])
     padded = -(-columns // 4) * 4
+    double = 1 if x.dtype == "int8" else 0
     if x.dtype == "int16" and (padded == columns or view.buffer.kind == "scratch"):
         return view
     key = (id(view.buffer), view.offset, columns)
@@ -231,10 +257,28 @@ def _paired(model: Model, op: Operator, x: Tensor, columns: int) -> View:
                 [wide],
                 dims=(columns,),
                 strides=[(1,)],
-                build=lambda inputs: inputs[0],
+                build=lambda inputs: expr.shift_left(inputs[0], double),
             )
         )
     return model.widened[key]
+
+
+def _result(model: Model, op: Operator, dense: Dense) -> tuple[View, Elementwise | None]:
+    """Where the kernel writes: it saturates to the type, so a fused activation is a node."""
+    out = model.define(op.outputs[0])
+    if (dense.low, dense.high) == LIMITS[dense.out.dtype]:
+        return out, None
+    before = View(model.scratch(dense.out.dtype, dense.out.elements, "sum"), out.shape)
+    activation = Elementwise(
+        str(op.options["fused_activation_function"]),
+        model.layer(op),
+        [before],
+        [out],
+        dims=(out.elements,),
+        strides=[(1,)],
+        build=lambda inputs: expr.clamp(inputs[0], dense.low, dense.high),
+    )
+    return before, activation
 
 
 def _general(model: Model, op: Operator, dense: Dense) -> None:
@@ -253,12 +297,11 @@ def _general(model: Model, op: Operator, dense: Dense) -> None:
     parameters = (
         f"{weights.name}, {bias.name}, {multiplier.name}, {shift.name}, {rows}, {columns}, "
         f"{dense.batches}, {int(len(factors) > 1)}, {-dense.input_zero}, {-dense.weight_zero}, "
-        f"{dense.output_zero}, {dense.low}, {dense.high}, {int(dense.narrow)}"
+        f"{dense.output_zero}, {int(dense.narrow)}"
     )
     function = f"edgernn_fully_connected_general_s{'16' if dense.x.dtype == 'int16' else '8'}"
-    x, y = model.view(op.inputs[0]), model.define(op.outputs[0])
     kind = "edgernn_fully_connected_general_t"
-    _append(model, op, function, kind, parameters, x, y, (rows, columns))
+    _append(model, op, function, kind, parameters, model.view(op.inputs[0]), dense)
 
 
 def _name(op: Operator, model: Model, part: str) -> str:
