@@ -318,7 +318,7 @@ def _generate(
         contents[f"{model.name}.c"] = _MARK + contents[f"{model.name}.c"]
     contents.update({f: (_KERNELS / f).read_text() for f in files})
     tables = sum(c.bytes for c in used if c.name.endswith("_table")) + (
-        512 if "edgernn_sigmoid_table.c" in files else 0
+        514 if "edgernn_sigmoid_table.c" in files else 0
     )
     compiled = Compiled(
         name=model.name,
@@ -339,7 +339,12 @@ def _generate(
     return compiled
 
 
-_PUBLIC_HEADERS = ("edgernn_math.h", "edgernn_activation.h", "edgernn_kernels.h")
+_PUBLIC_HEADERS = (
+    "edgernn_fixedpoint.h",
+    "edgernn_math.h",
+    "edgernn_activation.h",
+    "edgernn_kernels.h",
+)
 
 _MARK = """\
 #define EDGERNN_MARK_LABEL(k) __asm__ volatile("edgernn_mark_" #k ":" ::: "memory")

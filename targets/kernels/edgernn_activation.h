@@ -7,10 +7,15 @@
 
 #include "edgernn_math.h"
 
-/* Sigmoid of i/24, i = 0..255, in units of 1/65536. */
-extern const uint16_t edgernn_sigmoid_table[256];
+/* Sigmoid of i/24 less 1/2, i = 0..255, in units of 1/65536; the last entry is there twice. */
+extern const uint16_t edgernn_sigmoid_table[257];
 
-/* Upper half of the table's curve at magnitude m, in steps of 2^-(16 + bits). */
+/* Magnitude, in two instructions. */
+static inline uint32_t edgernn_magnitude(int32_t x) {
+  return (uint32_t)(x ^ (x >> 31)) + ((uint32_t)x >> 31);
+}
+
+/* The table's curve at magnitude m, in steps of 2^-(16 + bits). */
 static inline int32_t edgernn_interpolate(uint32_t m, int bits) {
   const uint16_t *const entry = edgernn_sigmoid_table + (m >> bits);
   const uint32_t a = entry[0], b = entry[1];
@@ -19,28 +24,26 @@ static inline int32_t edgernn_interpolate(uint32_t m, int bits) {
 
 /* Sigmoid; the argument's magnitude is below 255 * 512. */
 static inline int32_t edgernn_sigmoid_s16(int32_t x) {
-  const int32_t sign = x >> 31;
-  const int32_t value = edgernn_interpolate((uint32_t)edgernn_abs(x), 9) ^ sign;
-  return (value + ((1 << 25) & sign) + 512) >> 10;
+  const int32_t value = edgernn_interpolate(edgernn_magnitude(x), 9);
+  return ((value ^ (x >> 31)) + ((1 << 24) + 512)) >> 10;
 }
 
 /* Hyperbolic tangent; the argument's magnitude is below 255 * 256. */
 static inline int32_t edgernn_tanh_s16(int32_t x) {
-  const int32_t value = edgernn_interpolate((uint32_t)edgernn_abs(x), 8) - (1 << 23);
+  const int32_t value = edgernn_interpolate(edgernn_magnitude(x), 8);
   return ((value ^ (x >> 31)) + 128) >> 8;
 }
 
-/* The same for any argument: beyond the table's end both functions are constant. */
+/* The same for any argument below 2^30: beyond the table's end both functions are constant. */
 static inline int32_t edgernn_sigmoid_any_s16(int32_t x) {
-  const int32_t sign = x >> 31;
-  const int32_t m = edgernn_min(edgernn_abs(x), 255 * 512 - 1);
-  const int32_t value = edgernn_interpolate((uint32_t)m, 9) ^ sign;
-  return (value + ((1 << 25) & sign) + 512) >> 10;
+  const int32_t m = edgernn_min((int32_t)edgernn_magnitude(x), 255 * 512 - 1);
+  const int32_t value = edgernn_interpolate((uint32_t)m, 9);
+  return ((value ^ (x >> 31)) + ((1 << 24) + 512)) >> 10;
 }
 
 static inline int32_t edgernn_tanh_any_s16(int32_t x) {
-  const int32_t m = edgernn_min(edgernn_abs(x), 255 * 256 - 1);
-  const int32_t value = edgernn_interpolate((uint32_t)m, 8) - (1 << 23);
+  const int32_t m = edgernn_clamp((int32_t)edgernn_magnitude(x), 0, 65535);
+  const int32_t value = edgernn_interpolate((uint32_t)m, 8);
   return ((value ^ (x >> 31)) + 128) >> 8;
 }
 

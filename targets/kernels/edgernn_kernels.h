@@ -56,4 +56,21 @@ void edgernn_fully_connected_general_s8(const edgernn_fully_connected_general_t 
 void edgernn_fully_connected_general_s16(const edgernn_fully_connected_general_t *fc,
                                          const int16_t *x, int16_t *y);
 
+void edgernn_softmax_s8(const int32_t exp_table[256], int32_t rows, int32_t columns,
+                        const int8_t *x, int8_t *y);
+void edgernn_softmax_s16(const int16_t exp_table[513], const int16_t inverse_table[513],
+                         int32_t multiplier, int32_t shift, int32_t rows, int32_t columns,
+                         const int16_t *x, int16_t *y);
+
+/* Means, or sums, over the middle of three dimensions. */
+typedef struct {
+  int32_t outer, count, inner;
+  int32_t bias; /* what the input's zero point adds to a sum */
+  int32_t multiplier, shift;
+  int32_t zero_point;
+} edgernn_mean_t;
+
+void edgernn_mean_s8(const edgernn_mean_t *mean, const int8_t *x, int8_t *y);
+void edgernn_mean_s16(const edgernn_mean_t *mean, const int16_t *x, int16_t *y);
+
 #endif

@@ -7,7 +7,9 @@ the operator. It checks everything it relies on, since the file may come from an
 import targets.lowering.activation
 import targets.lowering.arithmetic
 import targets.lowering.fully_connected
-import targets.lowering.shape  # noqa: F401  (each import registers its operators)
+import targets.lowering.reduce
+import targets.lowering.shape
+import targets.lowering.softmax  # noqa: F401  (each import registers its operators)
 from targets.lowering.base import LOWERINGS, Model, lower
 
 __all__ = ["LOWERINGS", "Model", "lower"]
