@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy import ndarray
 
 from edgernn import blob
+from edgernn.codec import require_finite
 from edgernn.engine import Engine
 from edgernn.errors import InputError
 
@@ -27,12 +29,16 @@ class Stream:
     def __init__(self, model: Model, engine: Engine) -> None:
         self.model = model
         self._engine = engine
+        self._idle = engine.idle
         self._frame_shape = model.frame_shape
         self._frames_per_step = model.metadata.frames_per_step
+        self._raw_dtype = model.x.numpy_dtype
+        self._integers = self._raw_dtype.kind != "f"
+        self._fast_shape = self._frame_shape if self._frames_per_step == 1 else None
         self._initial = b"".join(state.initial.tobytes() for state in model.states)
         self._memory = bytearray(self._initial)
         self._states = self._views(model)
-        self._pending = np.empty((0, *self._frame_shape), model.x.numpy_dtype)
+        self._pending = np.empty((0, *self._frame_shape), self._raw_dtype)
 
     @property
     def backend(self) -> str:
@@ -50,12 +56,10 @@ class Stream:
             InputError: wrong shape or type, or a value is NaN or infinite; names the frame. The
                 stream is as it was.
         """
-        if (
-            frames.__class__ is np.ndarray
-            and frames.shape == self._frame_shape
-            and self._frames_per_step == 1
-        ):
-            prediction = self._engine.step(frames, self._states)
+        if frames.__class__ is ndarray and frames.shape == self._fast_shape:
+            worker = self._engine.borrow()
+            prediction = worker.step(frames, self._states)
+            self._idle.append(worker)
             if prediction is not None:
                 return prediction
         block, single = self._block(frames, None)
@@ -73,9 +77,19 @@ class Stream:
             InputError: wrong shape or type, or (float models) a value is NaN or infinite. The
                 stream is as it was.
         """
-        block, single = self._block(frames, self.model.x.numpy_dtype)
-        if block.dtype.kind == "f" and not np.isfinite(block).all():
-            self._engine.encoder.encode(block)  # raises, and says where
+        if (
+            frames.__class__ is ndarray
+            and frames.shape == self._fast_shape
+            and frames.dtype is self._raw_dtype
+            and (self._integers or np.isfinite(frames).all())
+        ):
+            worker = self._engine.borrow()
+            prediction = worker.step_raw(frames, self._states)
+            self._idle.append(worker)
+            return prediction
+        block, single = self._block(frames, self._raw_dtype)
+        if block.dtype.kind == "f":
+            require_finite(block)
         predictions = self._run(block)
         return predictions[0] if single else predictions
 
@@ -142,6 +156,8 @@ class Stream:
             block = frames[: steps * per_step].reshape(steps, per_step, *self._frame_shape)
         y = self.model.y
         predictions = np.empty((len(block), *y.shape[1:]), y.numpy_dtype)
+        worker = self._engine.borrow()
         for i, frame in enumerate(block):
-            predictions[i] = self._engine.step_raw(frame, self._states)
+            predictions[i] = worker.step_raw(frame, self._states)
+        self._idle.append(worker)
         return predictions
