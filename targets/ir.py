@@ -39,7 +39,7 @@ class Buffer:
     """A named array. `data` is a constant's content; `offset` is set by the memory plan.
 
     A `local` buffer is a variable of one loop and has no memory; one with a `home` lives in that
-    state or output.
+    state or output; one that is `padded` is read a little past its end and must not.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Buffer:
     offset: int = 0
     local: bool = False
     home: Buffer | None = None
+    padded: bool = False
 
     @property
     def c_type(self) -> str:

@@ -27,7 +27,9 @@ def place(steps: Sequence[Step], buffer: Buffer, target: Buffer, taken: set[int]
 
     `taken` holds the targets that have a buffer already.
     """
-    if buffer.kind != "scratch" or id(target) in taken or buffer.elements != target.elements:
+    if buffer.kind != "scratch" or buffer.padded or id(target) in taken:
+        return False
+    if buffer.elements != target.elements:
         return False
     first = next(
         (i for i, step in enumerate(steps) if any(v.buffer is buffer for v in step.outputs)), None
@@ -105,6 +107,8 @@ def plan(steps: Sequence[Step]) -> Plan:
         for member in members:
             member.offset = offset
         placed.append((owner, first, last))
+        if any(member.padded for member in members):
+            size += _ALIGN_ELEMENTS
         result.sizes[owner.dtype] = max(result.sizes.get(owner.dtype, 0), offset + size)
     return result
 

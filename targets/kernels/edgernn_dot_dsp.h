@@ -54,7 +54,7 @@
   "ldr    %[c], [%[w]], #4\n\t"                      \
   "ldr    %[d], [%[w]], #4\n\t"                      \
   "sub    %[x], %[end], lr\n\t"                      \
-  "lsls   lr, lr, #29\n\t"                           \
+  "lsls   lr, lr, #28\n\t"                           \
   "bne    2f\n"                                      \
   "1:\n\t" EDGERNN_DOT_4X4 "2:\n\t" EDGERNN_DOT_4X4 \
   "cmp    %[x], %[end]\n\t"                          \

@@ -242,7 +242,10 @@ def _paired(model: Model, op: Operator, x: Tensor, columns: int) -> View:
     view = model.view(op.inputs[0])
     padded = -(-columns // 4) * 4
     double = 1 if x.dtype == "int8" else 0
-    if x.dtype == "int16" and (padded == columns or view.buffer.kind == "scratch"):
+    if x.dtype == "int16" and padded == columns:
+        return view
+    if x.dtype == "int16" and view.buffer.kind == "scratch":
+        view.buffer.padded = True
         return view
     key = (id(view.buffer), view.offset, columns)
     if key not in model.widened:

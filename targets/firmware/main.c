@@ -1,0 +1,74 @@
+/* One stream of the model, served over the serial port: link.h has the messages. */
+#include "board.h"
+#include "link.h"
+#include "model.h"
+#include "startup.h"
+#include "uart.h"
+
+#define LARGER(a, b) ((a) > (b) ? (a) : (b))
+
+#define INPUT_BYTES (MODEL_INPUT_SIZE * sizeof(model_input_t))
+#define OUTPUT_BYTES (MODEL_OUTPUT_SIZE * sizeof(model_output_t))
+
+static model_state_t state;
+static model_scratch_t scratch;
+
+static union {
+  model_input_t frame[MODEL_INPUT_SIZE];
+  uint8_t bytes[LARGER(INPUT_BYTES, MODEL_BLOB_SIZE)];
+} request;
+
+static union {
+  model_output_t prediction[MODEL_OUTPUT_SIZE];
+  uint8_t bytes[LARGER(OUTPUT_BYTES, MODEL_BLOB_SIZE)];
+} answer;
+
+/* Serves a request; returns the size of the answer, or -1 if the request has the wrong size. */
+static int serve(uint8_t kind, size_t size) {
+  uint32_t used;
+  switch (kind) {
+    case LINK_STEP:
+      if (size != INPUT_BYTES) {
+        return -1;
+      }
+      model_step(&state, &scratch, request.frame, answer.prediction);
+      return (int)OUTPUT_BYTES;
+    case LINK_RESET:
+      model_reset(&state);
+      return 0;
+    case LINK_SAVE:
+      model_save(&state, answer.bytes);
+      return MODEL_BLOB_SIZE;
+    case LINK_RESTORE:
+      answer.bytes[0] = (uint8_t)model_restore(&state, request.bytes, size);
+      return 1;
+    default: /* LINK_STACK */
+      used = stack_used();
+      for (int i = 0; i < 4; i++) {
+        answer.bytes[i] = (uint8_t)(used >> (8 * i));
+      }
+      return 4;
+  }
+}
+
+static int is_request(uint8_t kind) {
+  return kind == LINK_STEP || kind == LINK_RESET || kind == LINK_SAVE || kind == LINK_RESTORE ||
+         kind == LINK_STACK;
+}
+
+int main(void) {
+  uart_init();
+  model_init(&state);
+  for (;;) {
+    size_t size = 0;
+    const uint8_t kind = link_receive(request.bytes, sizeof request.bytes, &size);
+    const int length = is_request(kind) ? serve(kind, size) : 0;
+    if (!is_request(kind)) {
+      link_error(LINK_BAD_KIND);
+    } else if (length < 0) {
+      link_error(LINK_BAD_SIZE);
+    } else {
+      link_send(kind, answer.bytes, (size_t)length);
+    }
+  }
+}

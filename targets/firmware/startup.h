@@ -1,0 +1,13 @@
+/* What happens between power-on and main, and how deep the stack went since. */
+#ifndef STARTUP_H
+#define STARTUP_H
+
+#include <stdint.h>
+
+int main(void);
+void reset_handler(void);
+
+/* Bytes of stack used so far. */
+uint32_t stack_used(void);
+
+#endif

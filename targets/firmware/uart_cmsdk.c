@@ -1,0 +1,29 @@
+/* The UART of Arm's Cortex-M System Design Kit, as on the MPS2 and MPS3 boards. */
+#include "board.h"
+#include "uart.h"
+
+#define REGISTER(offset) (*(volatile uint32_t *)(BOARD_UART_BASE + (offset)))
+#define DATA REGISTER(0x00u)
+#define STATE REGISTER(0x04u)
+#define CTRL REGISTER(0x08u)
+#define BAUDDIV REGISTER(0x10u)
+
+#define TX_FULL 1u
+#define RX_FULL 2u
+
+void uart_init(void) {
+  BAUDDIV = BOARD_UART_DIVIDER;
+  CTRL = 3u; /* transmit and receive */
+}
+
+uint8_t uart_get(void) {
+  while (!(STATE & RX_FULL)) {
+  }
+  return (uint8_t)DATA;
+}
+
+void uart_put(uint8_t byte) {
+  while (STATE & TX_FULL) {
+  }
+  DATA = byte;
+}

@@ -1,0 +1,46 @@
+/* The UART of the nRF51, on the pins that lead to the micro:bit's USB port. */
+#include "board.h"
+#include "uart.h"
+
+#define REGISTER(offset) (*(volatile uint32_t *)(BOARD_UART_BASE + (offset)))
+#define TASKS_STARTRX REGISTER(0x000u)
+#define TASKS_STARTTX REGISTER(0x008u)
+#define EVENTS_RXDRDY REGISTER(0x108u)
+#define EVENTS_TXDRDY REGISTER(0x11Cu)
+#define ENABLE REGISTER(0x500u)
+#define PSELTXD REGISTER(0x50Cu)
+#define PSELRXD REGISTER(0x514u)
+#define RXD REGISTER(0x518u)
+#define TXD REGISTER(0x51Cu)
+#define BAUDRATE REGISTER(0x524u)
+
+#define GPIO_OUTSET (*(volatile uint32_t *)0x50000508u)
+#define GPIO_DIRSET (*(volatile uint32_t *)0x50000518u)
+
+#define TX_PIN 24u
+#define RX_PIN 25u
+
+void uart_init(void) {
+  GPIO_OUTSET = 1u << TX_PIN; /* idle is high */
+  GPIO_DIRSET = 1u << TX_PIN;
+  PSELTXD = TX_PIN;
+  PSELRXD = RX_PIN;
+  BAUDRATE = BOARD_UART_DIVIDER;
+  ENABLE = 4u;
+  TASKS_STARTRX = 1u;
+  TASKS_STARTTX = 1u;
+}
+
+uint8_t uart_get(void) {
+  while (!EVENTS_RXDRDY) {
+  }
+  EVENTS_RXDRDY = 0u;
+  return (uint8_t)RXD;
+}
+
+void uart_put(uint8_t byte) {
+  EVENTS_TXDRDY = 0u;
+  TXD = byte;
+  while (!EVENTS_TXDRDY) {
+  }
+}
