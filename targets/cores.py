@@ -45,12 +45,13 @@ def core(name: str) -> Core:
 
 
 def _read(path: Path) -> Core:
-    document = _toml(path.read_text())
+    document = read_toml(path.read_text())
     lists = {k: tuple(v) for k, v in document.items() if isinstance(v, list)}
     return Core(name=path.stem, **{**document, **lists})
 
 
-def _toml(text: str) -> dict[str, Any]:
+def read_toml(text: str) -> dict[str, Any]:
+    """The entries of a flat TOML document: strings, numbers, booleans and arrays of them."""
     if sys.version_info >= (3, 11):
         import tomllib
 

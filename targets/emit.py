@@ -17,8 +17,11 @@ _INDICES = "ijklmn"
 _WIDTH = 100
 
 
-def render(template: str, **values: Any) -> str:
-    """Fill one of the templates beside this file."""
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(template: str, folder: Path = _TEMPLATES, **values: Any) -> str:
+    """Fill one of the templates in a folder."""
     try:
         import jinja2
     except ImportError:
@@ -26,7 +29,7 @@ def render(template: str, **values: Any) -> str:
             "compiling needs Jinja2: run `pip install 'edgernn[mcu]'`"
         ) from None
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader(folder),
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,

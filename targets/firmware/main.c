@@ -23,13 +23,13 @@ static union {
   uint8_t bytes[LARGER(OUTPUT_BYTES, MODEL_BLOB_SIZE)];
 } answer;
 
-/* Serves a request; returns the size of the answer, or -1 if the request has the wrong size. */
+/* Serves a request; returns the size of the answer, or a negative link_error_t. */
 static int serve(uint8_t kind, size_t size) {
   uint32_t used;
   switch (kind) {
     case LINK_STEP:
       if (size != INPUT_BYTES) {
-        return -1;
+        return -(int)LINK_BAD_SIZE;
       }
       model_step(&state, &scratch, request.frame, answer.prediction);
       return (int)OUTPUT_BYTES;
@@ -42,18 +42,15 @@ static int serve(uint8_t kind, size_t size) {
     case LINK_RESTORE:
       answer.bytes[0] = (uint8_t)model_restore(&state, request.bytes, size);
       return 1;
-    default: /* LINK_STACK */
+    case LINK_STACK:
       used = stack_used();
       for (int i = 0; i < 4; i++) {
         answer.bytes[i] = (uint8_t)(used >> (8 * i));
       }
       return 4;
+    default:
+      return -(int)LINK_BAD_KIND;
   }
-}
-
-static int is_request(uint8_t kind) {
-  return kind == LINK_STEP || kind == LINK_RESET || kind == LINK_SAVE || kind == LINK_RESTORE ||
-         kind == LINK_STACK;
 }
 
 int main(void) {
@@ -62,11 +59,9 @@ int main(void) {
   for (;;) {
     size_t size = 0;
     const uint8_t kind = link_receive(request.bytes, sizeof request.bytes, &size);
-    const int length = is_request(kind) ? serve(kind, size) : 0;
-    if (!is_request(kind)) {
-      link_error(LINK_BAD_KIND);
-    } else if (length < 0) {
-      link_error(LINK_BAD_SIZE);
+    const int length = serve(kind, size);
+    if (length < 0) {
+      link_error((link_error_t)-length);
     } else {
       link_send(kind, answer.bytes, (size_t)length);
     }
