@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgernn.model import Model as Model
     from edgernn.model import load as load
     from edgernn.stream import Stream as Stream
-    from targets import compile as compile  # noqa: A004
+    from targets import compile_model as compile  # noqa: A004
     from targets import profile as profile
     from targets import verify as verify
 
