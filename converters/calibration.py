@@ -17,9 +17,13 @@ import numpy as np
 from converters.rolling import Array, Progress, roll
 from converters.trace import FloatStep
 from edgernn import tflite
+from edgernn.errors import UnsupportedError
 
 SAMPLE_VALUES = 1 << 23
 """Values kept of all tensors together (32 MB)."""
+
+UNSTABLE = 1e9
+"""A tensor that grows beyond this belongs to a model whose state explodes."""
 
 STREAMS = 8
 """Endless streams made of the sequences, each starting at another of them …"""
@@ -46,6 +50,9 @@ def calibrate(
         sequences: normalised sequences `(T, *features)`, float32, each from the initial state.
         progress: called with the number of frames done and the number there are.
         seed: of the choice of sampled steps.
+
+    Raises:
+        UnsupportedError: the model's state explodes.
     """
     sequences = [*sequences, *_streams(sequences, step.frames_per_step)]
     graph = tflite.read(step.data)
@@ -64,9 +71,15 @@ def calibrate(
         done += len(rolled.which)
         if progress is not None:
             progress(done * step.frames_per_step, steps * step.frames_per_step)
-    return Sample(
-        {i: np.concatenate(values) for i, values in kept.items()}, steps * step.frames_per_step
-    )
+    values = {i: np.concatenate(parts) for i, parts in kept.items()}
+    for tensor in watched:
+        largest = float(np.abs(values[tensor.index]).max())
+        if not largest < UNSTABLE:
+            raise UnsupportedError(
+                f"tensor '{tensor.name}' reaches {largest:.3g} on the calibration data: the model "
+                "is unstable when it runs on and on; check its weights or bound its activation"
+            )
+    return Sample(values, steps * step.frames_per_step)
 
 
 def _streams(sequences: Sequence[Array], frames: int) -> list[Array]:

@@ -19,14 +19,16 @@ FLOAT_TOLERANCE = 1e-5
 _FORBIDDEN = ("WHILE", "IF", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE")
 
 
-def layer_of(tensor: tflite.Tensor) -> str:
-    """The Keras layer that a tensor's name tells of."""
+def layer_of(tensor: tflite.Tensor, last: str) -> str:
+    """The Keras layer that a tensor's name tells of; `last` is the layer that gives `y`."""
     name = tensor.name.split(";")[0]
+    if name == "y":
+        return last
     return name.rsplit("/", 1)[0] if "/" in name else name
 
 
-def check_file(data: bytes, quantized: bool) -> None:
-    """Check operators, types and tied states of a finished file.
+def check_file(data: bytes, quantized: bool, last: str) -> None:
+    """Check operators, types and tied states of a finished file; `last` names the last layer.
 
     Raises:
         UnsupportedError: naming the layer whose operator breaks the contract.
@@ -37,12 +39,14 @@ def check_file(data: bytes, quantized: bool) -> None:
         raise UnsupportedError("the model has loops or branches of its own (several subgraphs)")
     edges = {signature.inputs["x"], signature.outputs["y"]}
     for op in graph.operators:
-        where = f"layer '{layer_of(graph.tensors[op.outputs[0]])}'"
+        where = f"layer '{layer_of(graph.tensors[op.outputs[0]], last)}'"
         if op.name in _FORBIDDEN or op.name.startswith(("CUSTOM", "UNKNOWN")):
             raise UnsupportedError(
                 f"{where}: it becomes {op.name}, which no small runtime has; write it with "
                 "keras.ops on single frames"
             )
+        if op.name in ("QUANTIZE", "DEQUANTIZE"):  # they only surround the operator to blame
+            continue
         for index in (*op.inputs, *op.outputs):
             tensor = graph.tensors[index] if index >= 0 else None
             if not quantized or tensor is None or tensor.dtype != "float32" or index in edges:

@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-from edgernn.sequences import read_sequences
 
 from converters import measure
 from converters.calibration import Sample, calibrate
 from converters.checks import check_against_keras, check_file, normalise
 from converters.flatfile import add_metadata, prune, set_edge_type
 from converters.loader import load_keras, source_hash
-from converters.quantize import Scheme, quantize
+from converters.quantize import Scheme, can_be_wide, quantize
 from converters.ranges import asymmetric_range, power_of_two_range
 from converters.rolling import Array, Progress, outputs, to_raw
 from converters.trace import FloatStep, trace
@@ -25,6 +24,7 @@ from edgernn import tflite
 from edgernn.errors import EdgernnError, InputError
 from edgernn.metadata import Golden, Metadata, State
 from edgernn.model import Model, load
+from edgernn.sequences import read_sequences
 
 PRECISIONS: Final = ("auto", "int8", "int16x8", "float32")
 EDGES: Final = ("int8", "int16", "float32")
@@ -111,7 +111,7 @@ def convert(
         sample = calibrate(step, kept, progress)
         chosen, tried, reason = _quantized(yardstick, sample, precision, per_tensor)
     data = prune(_edges(chosen.data, step, kept, io))
-    check_file(data, quantized=precision != "float32")
+    check_file(data, precision != "float32", last=step.layers[-1][0])
 
     metadata = Metadata(
         states=tuple(_metadata_state(s.name, s.initial) for s in step.states),
@@ -234,7 +234,8 @@ def _quantized(
         return (only := wide()), [only], "asked for"
     small = yardstick.candidate("int8", quantize(step, sample, Scheme("int8", per_tensor)))
     tried = [small]
-    unbounded = tuple(s.name for s in step.states if s.unbounded)
+    graph = tflite.read(step.data)
+    unbounded = tuple(s.name for s in step.states if s.unbounded and can_be_wide(graph, s.name))
     if unbounded:
         scheme = Scheme("int8", per_tensor, wide_states=unbounded)
         mixed = yardstick.candidate("int8, int16 cell state", quantize(step, sample, scheme))

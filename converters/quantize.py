@@ -65,6 +65,15 @@ def _recipe(scheme: Scheme, wide_outputs: list[str]) -> Any:
     return manager.get_quantization_recipe()
 
 
+def can_be_wide(graph: tflite.Graph, state: str) -> bool:
+    """Whether nothing but the operators that would be widened reads the state."""
+    signature = graph.signatures["step"]
+    ends = {signature.inputs[state], signature.outputs[state]}
+    wide = {op.index for op in wide_operators(graph, (state,))}
+    readers = {op.index for op in graph.operators if ends & set(op.inputs)}
+    return bool(wide) and readers <= wide
+
+
 def wide_operators(graph: tflite.Graph, states: tuple[str, ...]) -> list[tflite.Operator]:
     """The operators that must be 16 bits wide for these states to be: those between the state's
     input and output, those that feed them, and the activation that reads the result."""

@@ -30,6 +30,11 @@ SAME_SCALE: Final = {
 }  # fmt: skip
 """Operators that only move or select values, so that input and output share one scale."""
 
+GOLDEN: Final = (5**0.5 - 1) / 2
+"""Unit of the scales of what is added to a 16-bit state. Between two power-of-two scales the kernel
+rounds a few bits away, halves always up: a constant push, which a long memory adds up. With this
+ratio the bits lost are spread as evenly as can be, and the push is gone."""
+
 _BINS: Final = 4096
 
 
@@ -58,6 +63,7 @@ def choose(
         if op.name in FIXED
         for output in op.outputs
     }
+    increments = _increments(graph, ties)
     ranges = {}
     for group in _groups(graph, sample, ties):
         pinned = next((fixed[i] for i in group if i in fixed), None)
@@ -67,10 +73,23 @@ def choose(
             if pinned is not None:
                 ranges[index] = _fixed_range(*pinned, width)
             elif width == 16:
-                ranges[index] = power_of_two_range(values)
+                unit = GOLDEN if increments & set(group) else 1.0
+                ranges[index] = power_of_two_range(values, unit)
             else:
                 ranges[index] = asymmetric_range(values)
     return ranges
+
+
+def _increments(graph: tflite.Graph, ties: Sequence[tuple[int, int]]) -> set[int]:
+    """What is added to a state, or to what is left of it, to give the next one."""
+    states = {end for tie in ties for end in tie}
+    return {
+        i
+        for op in graph.operators
+        if op.name in ("ADD", "SUB") and op.outputs[0] in states
+        for i in op.inputs
+        if i not in states
+    }
 
 
 def _groups(
@@ -143,7 +162,7 @@ def asymmetric_range(values: FloatArray) -> Range:
 
 
 def _bounds(values: FloatArray) -> list[float]:
-    """Candidates for the upper bound: shares of nearly the largest value, then out to the spikes."""
+    """Candidates for the upper bound: shares of nearly the largest value, then to the spikes."""
     positive = values[values > 0]
     if not positive.size:
         return [0.0]
@@ -154,18 +173,18 @@ def _bounds(values: FloatArray) -> list[float]:
     ]
 
 
-def power_of_two_range(values: FloatArray) -> Range:
-    """The best symmetric range for 16 bits whose scale is exactly a power of two."""
+def power_of_two_range(values: FloatArray, unit: float = 1.0) -> Range:
+    """The best symmetric range for 16 bits whose scale is exactly `unit` times a power of two."""
     largest = float(np.abs(values).max())
     if largest == 0.0:
         return Range(-32767 / 32768, 32767 / 32768)
     centres, weights, cap = _histogram(values)
     # A value of exactly 2^k rounds to the last level of the range 2^k; it need not double it.
-    top = int(np.ceil(np.log2(largest * (1 - 2.0**-16))))
+    top = int(np.ceil(np.log2(largest / unit * (1 - 2.0**-16))))
     exponents = range(top, top - 24, -1)
     best = min(
         exponents,
-        key=lambda k: (_loss(centres, weights, cap, -(2.0**k), 2.0**k, 65535), -k),
+        key=lambda k: (_loss(centres, weights, cap, -unit * 2.0**k, unit * 2.0**k, 65535), -k),
     )
-    limit = 32767 * 2.0 ** (best - 15)
+    limit = 32767 * unit * 2.0 ** (best - 15)
     return Range(-limit, limit)

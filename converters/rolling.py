@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from converters.quiet import quiet
 from edgernn import tflite
 from edgernn.metadata import quantize
 
@@ -128,7 +129,7 @@ def to_raw(values: Array, tensor: tflite.Tensor) -> npt.NDArray[np.generic]:
 def _interpreter(data: bytes, rows: int, watch: bool) -> Any:
     # Values inside the graph are only there to read when no delegate runs it.
     resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if watch else OpResolverType.BUILTIN
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), quiet():
         warnings.simplefilter("ignore")
         runner = Interpreter(
             model_content=data,

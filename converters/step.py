@@ -85,7 +85,7 @@ class Step:
     def layer(self, name: str) -> Iterator[None]:
         """Everything inside belongs to the layer (or model) of this name."""
         self._path.append(name)
-        with tf.name_scope(name):
+        with tf.name_scope(self.path + "/"):  # the slash keeps TensorFlow from renaming it
             try:
                 yield
             finally:

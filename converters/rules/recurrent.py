@@ -141,7 +141,11 @@ def lstm_cell(one: Any, x: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
 
 @cell(keras.layers.GRUCell)
 def gru_cell(one: Any, x: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
-    """`h' = z h + (1 - z) g`; Keras' gate order is z, r, g."""
+    """`h' = h + u (g - h)` with `u = 1 - z`; Keras' gate order is z, r, g.
+
+    `u` is what a long memory hangs on, and 0 is one of its levels; for `z`, 1 is not. Where the
+    gate is a sigmoid it comes from the negated weights, for `1 - sigmoid(a) = sigmoid(-a)`.
+    """
     (h,) = states
     wz, wr, wg = _gates(one.kernel, 3)
     uz, ur, ug = _gates(one.recurrent_kernel, 3)
@@ -155,10 +159,14 @@ def gru_cell(one: Any, x: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
         bz, br = bz + cz, br + cr
     else:
         bz, br, bg = _gates(bias, 3) if bias is not None else (None, None, None)
-    z = one.recurrent_activation(_affine(x, wz, bz) + tf.matmul(h, uz))
+    if one.recurrent_activation is activations.FORMULAS["sigmoid"]:
+        bz = None if bz is None else -bz
+        u = one.recurrent_activation(_affine(x, -wz, bz) + tf.matmul(h, -uz))
+    else:
+        u = 1.0 - one.recurrent_activation(_affine(x, wz, bz) + tf.matmul(h, uz))
     r = one.recurrent_activation(_affine(x, wr, br) + tf.matmul(h, ur))
     after = one.reset_after
     recurrent = r * _affine(h, ug, recurrent_bias) if after else tf.matmul(r * h, ug)
     g = one.activation(_affine(x, wg, bg) + recurrent)
-    h = z * h + (1.0 - z) * g
+    h = h + u * (g - h)
     return h, [h]

@@ -41,7 +41,7 @@ class MinimalGatedCell(L.Layer):
 class TwoStateCell(L.Layer):
     """A cell with two states of different sizes and an activation of Keras in it."""
 
-    state_size = [4, 3]
+    state_size = (4, 3)
     output_size = 7
 
     def build(self, shape):
@@ -90,7 +90,7 @@ def return_state():
 
 def adapted():
     norm = L.Normalization(axis=-1)
-    norm.adapt(np.random.default_rng(1).normal(3, [0.01, 1, 10, 100, 0.5], (200, 9, FEATURES)))
+    norm.adapt(np.random.default_rng(1).normal(0.3, [0.5, 1, 2, 4, 0.7], (200, 9, FEATURES)))
     return keras.Sequential([keras.Input((None, FEATURES)), norm, L.GRU(4, return_sequences=True)])
 
 
@@ -197,8 +197,7 @@ def test_float_step_equals_keras(name):
     np.testing.assert_allclose(got.reshape(expected.shape) / scale, expected / scale, atol=1e-5)
 
 
-@pytest.mark.parametrize("batch", [1, None])
-def test_stateful_layers_start_from_zero_and_keep_the_users_state(batch):
+def test_stateful_layers_start_from_zero_and_keep_the_users_state():
     model = keras.Sequential(
         [
             keras.Input(batch_shape=(1, None, FEATURES)),
@@ -260,7 +259,7 @@ REFUSALS = {
     "bidirectional": (lambda: one_input(L.Bidirectional(L.GRU(2), name="both")), "'both'.*Bidirec"),
     "masking": (lambda: one_input(L.Masking(), L.GRU(2)), "Masking.*real frames"),
     "backwards": (lambda: one_input(L.GRU(2, go_backwards=True, name="g")), "'g'.*go_backwards"),
-    "batch": (lambda: one_input(L.GRU(2), shape=(None, 3), batch_size=32), "batch size fixed to 32"),
+    "batch": (lambda: one_input(L.GRU(2), batch_size=32), "batch size fixed to 32"),
     "rank": (lambda: one_input(L.Dense(2), shape=(7,)), "batch, time, features"),
     "inputs": (two_inputs, "2 inputs.*'left'"),
     "outputs": (two_outputs, "2 outputs"),
