@@ -42,11 +42,11 @@ def read_folder(folder: Path) -> list[Recording]:
 
 def read_csv(path: Path) -> Recording | None:
     """A recording as frames, or None if the file's columns are others."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    samples, labels = [], []
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         rows = csv.DictReader(file)
         if not {*COLUMNS, "label"} <= set(rows.fieldnames or ()):
             return None
-        samples, labels = [], []
         for row in rows:
             try:
                 samples.append([float(row[column]) for column in COLUMNS])
@@ -126,7 +126,7 @@ def keras_decisions(model: Any, sequences: Sequence[Array]) -> Array:
     """The number of the activity that the Keras model decides on in each frame of all sequences."""
     longest = max(len(s) for s in sequences)
     padded = np.stack([np.pad(s, [(0, longest - len(s)), (0, 0)]) for s in sequences])
-    decisions = model.predict(padded, batch_size=64, verbose=0).argmax(axis=-1)
+    decisions = np.asarray(model(padded)).argmax(axis=-1)
     return np.concatenate([row[: len(s)] for row, s in zip(decisions, sequences, strict=True)])
 
 
