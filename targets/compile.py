@@ -317,7 +317,7 @@ def _generate(
     if marks:
         contents[f"{model.name}.c"] = _MARK + contents[f"{model.name}.c"]
     contents.update({f: (_KERNELS / f).read_text() for f in files})
-    tables = sum(c.bytes for c in used if c.name.endswith("_table")) + (
+    tables = sum(c.bytes for c in used if _TABLE.search(c.name)) + (
         514 if "edgernn_sigmoid_table.c" in files else 0
     )
     compiled = Compiled(
@@ -329,7 +329,7 @@ def _generate(
         states=tuple(_describe_port(b, n, t, raw) for b, n, t, _, raw in entry.states),
         steps=infos,
         scratch=plan.sizes,
-        weights_bytes=sum(c.bytes for c in used if not c.name.endswith("_table")),
+        weights_bytes=sum(c.bytes for c in used if not _TABLE.search(c.name)),
         tables_bytes=tables,
         model_hash=digest,
         metadata=entry.metadata,
@@ -350,6 +350,9 @@ _MARK = """\
 #define EDGERNN_MARK_LABEL(k) __asm__ volatile("edgernn_mark_" #k ":" ::: "memory")
 #define EDGERNN_MARK(k) EDGERNN_MARK_LABEL(k)
 """
+
+
+_TABLE = re.compile(r"_table(_\d+)?$")
 
 
 def _mentions(text: str, name: str) -> bool:

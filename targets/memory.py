@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from targets.ir import Buffer, Kernel, Loop, Step
 
-_ALIGN_ELEMENTS = 4
+_ALIGN_ELEMENTS = 8
 """Each buffer starts at, and is readable up to, a multiple of this many elements."""
 
 

@@ -50,7 +50,9 @@ def toolchain(cc: str | None = None) -> Toolchain:
         raise MissingDependencyError(
             "no C compiler: run `pip install 'edgernn[mcu]'`, or name one with --cc"
         )
-    return Toolchain((sys.executable, "-m", "ziglang", "cc"), "zig")
+    # Zig turns sanitizers on in debug builds; freestanding targets have no runtime for them.
+    command = (sys.executable, "-m", "ziglang", "cc", "-fno-sanitize=undefined")
+    return Toolchain(command, "zig")
 
 
 def build_shared(

@@ -4,7 +4,7 @@
  * A layer is a stream of words, 4 rows after 4 rows: their biases, their weights, and what
  * rescales their sums. The weights of 4 columns are one word a row, whose bytes 0, 2, 1, 3 are
  * columns 0, 1, 2, 3: SXTB16 gives columns 0 and 1, and after a rotation columns 2 and 3, which
- * are the pairs in which 16-bit activations lie in memory. Columns are padded to a multiple of 4
+ * are the pairs in which 16-bit activations lie in memory. Columns are padded to a multiple of 8
  * with zeros. The last 4 rows end with the last row, so they may repeat rows of those before.
  */
 #ifndef EDGERNN_DOT_DSP_H
@@ -44,8 +44,7 @@
 
 /*
  * All columns of 4 rows: their biases at w, the activations before end, which are as many bytes as
- * spilled in b. Leaves the sums in a, b, c, d and w behind the weights. Two groups of columns a
- * turn; an odd number of them starts in the middle.
+ * spilled in b. Leaves the sums in a, b, c, d and w behind the weights.
  */
 #define EDGERNN_DOT_4_ROWS                           \
   "ldr    lr, [sp, #4]\n\t"                          \
@@ -54,9 +53,7 @@
   "ldr    %[c], [%[w]], #4\n\t"                      \
   "ldr    %[d], [%[w]], #4\n\t"                      \
   "sub    %[x], %[end], lr\n\t"                      \
-  "lsls   lr, lr, #28\n\t"                           \
-  "bne    2f\n"                                      \
-  "1:\n\t" EDGERNN_DOT_4X4 "2:\n\t" EDGERNN_DOT_4X4 \
+  "1:\n\t" EDGERNN_DOT_4X4 EDGERNN_DOT_4X4           \
   "cmp    %[x], %[end]\n\t"                          \
   "bne    1b\n\t"
 

@@ -13,6 +13,9 @@ from targets.fixedpoint import quantize_multiplier, reduced_multiplier
 from targets.ir import Elementwise, Kernel, Reference, View
 from targets.lowering.base import LIMITS, Model, lowers, short_name
 
+_PAD = 8
+"""The DSP kernel reads activations in groups of this many."""
+
 Integers = npt.NDArray[np.int64]
 
 
@@ -172,7 +175,7 @@ def _stream(
 ) -> None:
     """Append the DSP kernel; kernels/edgernn_dot_dsp.h describes the stream of its parameters."""
     rows, columns = dense.weights.shape
-    padded = -(-columns // 4) * 4
+    padded = -(-columns // _PAD) * _PAD
     weights = np.zeros((rows, padded), np.int8)
     weights[:, :columns] = dense.weights
     bias = (dense.folded_bias * (2 if shifts else 1)).astype("<i4")
@@ -235,12 +238,12 @@ def _upper_half_factors(dense: Dense) -> list[int] | None:
 
 
 def _paired(model: Model, op: Operator, x: Tensor, columns: int) -> View:
-    """The input as int16, readable up to the next multiple of 4: a copy where it is not that.
+    """The input as int16, readable up to a multiple of 8: a copy where it is not that.
 
     Copies of int8 inputs are doubled, which the kernel would else do with every sum.
     """
     view = model.view(op.inputs[0])
-    padded = -(-columns // 4) * 4
+    padded = -(-columns // _PAD) * _PAD
     double = 1 if x.dtype == "int8" else 0
     if x.dtype == "int16" and padded == columns:
         return view

@@ -94,6 +94,7 @@ def test_optimization_does_not_matter(optimize):
         ("gru", "int16x8", "cortex-m4", 36_000),
         ("gru", "int16x8", "cortex-m3", 90_000),
         ("gru", "int16x8", "cortex-m0", 180_000),
+        ("gru", "int8", "cortex-m4", 36_000),
         ("gru", "int8", "cortex-m3", 90_000),
         ("gru", "int8", "cortex-m0", 180_000),
     ],
