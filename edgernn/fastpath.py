@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numpy import add, divide, isfinite, multiply, right_shift, subtract
+from numpy import add, bitwise_xor, divide, isfinite, multiply, right_shift, subtract
 
 from edgernn.codec import Decoder, Encoder
 from edgernn.interpreters import Interpreter
@@ -50,15 +50,17 @@ def make_step(encoder: Encoder, decoder: Decoder, interpreter: Interpreter) -> S
     if quantized:
         size = x.dtype.itemsize
         unsigned = np.dtype(f"u{size}")
-        # Added with the rounding, this makes the least integer of the type 0. It must be even,
-        # because ties go by the parity of the sum; so the least or the greatest may saturate.
-        shift = encoder.zero_point - int(np.iinfo(str(x.dtype)).min)
-        shift += shift % 2
-        scale = np.full(x.shape, encoder.scale)
+        limits = np.iinfo(str(x.dtype))
+        # The range of the type is moved to 0, 1, ... What is added for that must be even, because
+        # ties go by the parity of the sum; where it is odd, counting down from the top is not.
+        down = encoder.zero_point % 2 == 1
+        shift = limits.max - encoder.zero_point if down else encoder.zero_point - limits.min
+        scale = np.full(x.shape, -encoder.scale if down else encoder.scale)
         rounding = np.full(x.shape, ROUNDING + shift)
         mantissa = real.view(np.int64)
         low = real.view(unsigned)[..., :: 8 // size]
-        back = np.full(x.shape, (encoder.zero_point - shift) % (1 << 8 * size), unsigned)
+        # In two's complement, moving the range back is a change of bits.
+        back = np.full(x.shape, limits.max if down else limits.min).astype(unsigned)
         target = x.view(unsigned)
         width = np.full(x.shape, 8 * size)
         high_bytes = bytearray(8 * x.size)
@@ -89,11 +91,11 @@ def make_step(encoder: Encoder, decoder: Decoder, interpreter: Interpreter) -> S
             divide(frame, scale, real)
             add(real, rounding, real)
             # The integer now stands in the low mantissa bits. In range, and so finite, it fills
-            # one or two bytes; all bits above are then the same for every value.
+            # one or two bytes, and all bits above are the same for every value.
             right_shift(mantissa, width, high)
             if high_bytes != ordinary:
                 return None
-            add(low, back, target)
+            bitwise_xor(low, back, target)
         else:
             x[...] = frame
             isfinite(x, finite)

@@ -48,6 +48,7 @@ def command(
     edgernn run model.tflite --input recording.csv
     sensor | edgernn run model.tflite --input - | consumer
     """
+    from edgernn.errors import InputError
     from edgernn.files import read_file, write_atomically
     from edgernn.model import load
 
@@ -59,6 +60,8 @@ def command(
     stream = _quiet_stream(model, backend)
     if state is not None and state.exists():
         _restore(stream, state, read_file(state))
+    elif state is not None and not state.parent.is_dir():
+        raise InputError(f"{state}: there is no such folder to save the state in")
     _run(stream, source, raw)
     if state is not None:
         write_atomically(state, stream.save())
