@@ -70,7 +70,7 @@ def generate(
     y = np.zeros(frames, np.int64)
     start = 0
     while start < frames:
-        length = int(min(rng.integers(RATE_HZ, 4 * RATE_HZ), frames - start))
+        length = min(int(rng.integers(RATE_HZ, 4 * RATE_HZ)), frames - start)
         label = int(rng.integers(len(LABELS)))
         x[start : start + length] = _motion(rng, label, length)
         y[start : start + length] = label
