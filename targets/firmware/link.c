@@ -42,7 +42,8 @@ uint8_t link_receive(uint8_t *payload, size_t capacity, size_t *size) {
       payload[i] = get(&crc);
     }
     const uint32_t low = uart_get();
-    if ((uart_get() << 8 | low) == crc) {
+    const uint32_t high = uart_get();
+    if ((high << 8 | low) == crc) {
       *size = length;
       return kind;
     }

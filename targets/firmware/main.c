@@ -56,6 +56,7 @@ static int serve(uint8_t kind, size_t size) {
 int main(void) {
   uart_init();
   model_init(&state);
+  link_send(LINK_READY, answer.bytes, 0);
   for (;;) {
     size_t size = 0;
     const uint8_t kind = link_receive(request.bytes, sizeof request.bytes, &size);

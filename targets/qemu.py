@@ -1,0 +1,187 @@
+"""Whole boards in QEMU: boot the firmware and talk to it over the emulated serial port."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn import blob
+from edgernn.errors import InputError, MissingDependencyError, StateError
+from targets import link
+from targets.boards import Board
+from targets.compile import Port
+from targets.firmware import Firmware
+from targets.native import Array, checked_inputs
+
+COMMAND = "qemu-system-arm"
+
+TIMEOUT = 60.0
+"""Seconds without a byte after which the board counts as dead."""
+
+_RESTORE_ERRORS = {
+    1: "the saved state is damaged",
+    2: "the saved state has another format",
+    3: "the saved state belongs to another model: reset the stream instead",
+}
+
+
+class Machine:
+    """A running QEMU whose first serial port is this object."""
+
+    def __init__(self, board: Board, elf: bytes, options: Sequence[str] = ()) -> None:
+        """Boot an image of our firmware and wait until it says that it is ready.
+
+        Raises:
+            MissingDependencyError: QEMU is not installed.
+            InputError: QEMU has no such board.
+            BoardError: the firmware does not start.
+        """
+        if shutil.which(COMMAND) is None:
+            raise MissingDependencyError(
+                f"{COMMAND} is not on the PATH; install with: apt-get install qemu-system-arm"
+            )
+        if not board.qemu:
+            raise InputError(f"QEMU does not emulate the board {board.name}")
+        self._folder = tempfile.TemporaryDirectory()
+        self.folder = Path(self._folder.name)
+        image, self._log = self.folder / "firmware.elf", self.folder / "log"
+        image.write_bytes(elf)
+        self._serial, theirs = socket.socketpair()
+        self._serial.settimeout(TIMEOUT)
+        with theirs, self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(COMMAND, "-machine", board.qemu, "-kernel", str(image), *options),
+                    *("-nodefaults", "-display", "none", "-monitor", "stdio"),
+                    *("-chardev", f"socket,id=serial,fd={theirs.fileno()}"),
+                    *("-serial", "chardev:serial"),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                pass_fds=[theirs.fileno()],
+            )
+        self._stop = weakref.finalize(self, _end, self._process, self._serial, self._folder)
+        link.answer(self, link.READY)
+        # QEMU looks for input to the port only when something wakes it after the firmware has
+        # switched the receiver on; an empty command to its monitor does.
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        self._process.stdin.flush()
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the board."""
+        try:
+            self._serial.sendall(data)
+        except OSError:
+            raise self._gone() from None
+
+    def read(self, size: int) -> bytes:
+        """Exactly `size` bytes from the board.
+
+        Raises:
+            BoardError: QEMU ended, or nothing came for a long time.
+        """
+        data = b""
+        while len(data) < size:
+            try:
+                part = self._serial.recv(size - len(data))
+            except TimeoutError:
+                raise link.BoardError(f"the board is silent for {TIMEOUT:.0f} seconds") from None
+            except OSError:
+                part = b""
+            if not part:
+                raise self._gone()
+            data += part
+        return data
+
+    def _gone(self) -> link.BoardError:
+        self._process.kill()
+        self._process.wait()
+        lines = self._log.read_text("utf-8", "replace").strip().splitlines()
+        faults = [line for line in lines if line.startswith(COMMAND)] or ["no reason given"]
+        return link.BoardError(f"QEMU ended: {faults[-1][:200]}")
+
+    def close(self) -> None:
+        """Switch the board off."""
+        self._stop()
+
+
+def _end(
+    process: subprocess.Popen[bytes],
+    serial: socket.socket,
+    folder: tempfile.TemporaryDirectory[str],
+) -> None:
+    process.kill()
+    process.wait()
+    serial.close()
+    if process.stdin is not None:
+        process.stdin.close()
+    folder.cleanup()
+
+
+class BoardStep:
+    """The firmware's stream on an emulated board, on raw integers: the verbs of `NativeStep`."""
+
+    def __init__(self, firmware: Firmware) -> None:
+        self.compiled = firmware.compiled
+        self.machine = Machine(firmware.board, firmware.elf)
+
+    def step(self, *inputs: npt.ArrayLike) -> tuple[Array, ...]:
+        """One step on raw values."""
+        (x,) = checked_inputs(self.compiled.inputs, inputs)
+        (y,) = self.compiled.outputs
+        raw = link.ask(self.machine, link.STEP, x.tobytes())
+        return (_array(y, raw),)
+
+    def reset(self) -> None:
+        """Back to the first state."""
+        link.ask(self.machine, link.RESET)
+
+    def save(self) -> bytes:
+        """The state as a blob."""
+        return link.ask(self.machine, link.SAVE)
+
+    def restore(self, saved: bytes) -> None:
+        """Take a saved state back.
+
+        Raises:
+            StateError: the blob is damaged or of another model; the state stays as it was.
+        """
+        if len(saved) != 36 + self.compiled.state_bytes:
+            raise StateError(f"these {len(saved)} bytes are not a saved state of this model")
+        (error,) = link.ask(self.machine, link.RESTORE, saved)
+        if error:
+            raise StateError(_RESTORE_ERRORS.get(error, f"restore failed with {error}"))
+
+    def states(self) -> tuple[Array, ...]:
+        """Copies of the raw states."""
+        compiled = self.compiled
+        raw, _ = blob.unpack(self.save(), compiled.model_hash, compiled.state_bytes, 1, 1)
+        states, start = [], 0
+        for port in compiled.states:
+            states.append(_array(port, raw[start : start + port.bytes]))
+            start += port.bytes
+        return tuple(states)
+
+    def stack(self) -> int:
+        """Bytes of stack used since the board was switched on."""
+        return int.from_bytes(link.ask(self.machine, link.STACK), "little")
+
+    def close(self) -> None:
+        """Switch the board off."""
+        self.machine.close()
+
+
+def _array(port: Port, raw: bytes) -> Array:
+    if len(raw) != port.bytes:
+        raise link.BoardError(f"the board sends {len(raw)} bytes of {port.name}, not {port.bytes}")
+    return np.frombuffer(raw, port.dtype).reshape(port.shape)
