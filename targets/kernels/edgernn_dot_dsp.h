@@ -44,7 +44,8 @@
 
 /*
  * All columns of 4 rows: their biases at w, the activations before end, which are as many bytes as
- * spilled in b. Leaves the sums in a, b, c, d and w behind the weights.
+ * spilled in b. Leaves the sums in a, b, c, d and w behind the weights. 16 columns a turn; an odd
+ * number of eights starts in the middle.
  */
 #define EDGERNN_DOT_4_ROWS                           \
   "ldr    lr, [sp, #4]\n\t"                          \
@@ -53,7 +54,10 @@
   "ldr    %[c], [%[w]], #4\n\t"                      \
   "ldr    %[d], [%[w]], #4\n\t"                      \
   "sub    %[x], %[end], lr\n\t"                      \
+  "lsls   lr, lr, #27\n\t"                           \
+  "bne    2f\n"                                      \
   "1:\n\t" EDGERNN_DOT_4X4 EDGERNN_DOT_4X4           \
+  "2:\n\t" EDGERNN_DOT_4X4 EDGERNN_DOT_4X4           \
   "cmp    %[x], %[end]\n\t"                          \
   "bne    1b\n\t"
 

@@ -5,8 +5,9 @@
  * Some blocks of 4 rows. The words behind their weights are multipliers, which bring the result to
  * the upper half of the product. Returns the words behind the blocks.
  */
-static const uint32_t *blocks(const uint32_t *w, const int16_t *end, int32_t bytes, int16_t *y,
-                              int16_t *y_end) {
+static __attribute__((noinline)) const uint32_t *blocks(const uint32_t *w, const int16_t *end,
+                                                        int32_t bytes, int16_t *y,
+                                                        int16_t *y_end) {
   const int16_t *x;
   int32_t unused = 0;
   __asm__ volatile(

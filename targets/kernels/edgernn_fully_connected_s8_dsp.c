@@ -14,8 +14,9 @@
  * Some blocks of 4 rows. The words behind their weights are multipliers and then a byte of shift
  * for each row. `zero` is twice the zero point, plus one. Returns the words behind the blocks.
  */
-static const uint32_t *blocks(const uint32_t *w, const int16_t *end, int32_t bytes, int32_t zero,
-                              int8_t *y, int8_t *y_end) {
+static __attribute__((noinline)) const uint32_t *blocks(const uint32_t *w, const int16_t *end,
+                                                        int32_t bytes, int32_t zero,
+                                                        int8_t *y, int8_t *y_end) {
   const int16_t *x;
   __asm__ volatile(
       EDGERNN_SPILL "0:\n\t" EDGERNN_DOT_4_ROWS
