@@ -62,7 +62,7 @@ def make_step(encoder: Encoder, decoder: Decoder, interpreter: Interpreter) -> S
         # In two's complement, moving the range back is a change of bits.
         back = np.full(x.shape, limits.max if down else limits.min).astype(unsigned)
         target = x.view(unsigned)
-        width = np.full(x.shape, 8 * size)
+        width = np.full(x.shape, 8 * size, np.int64)
         high_bytes = bytearray(8 * x.size)
         high = np.frombuffer(high_bytes, np.int64).reshape(x.shape)
         ordinary = bytearray((np.full(x.shape, ROUNDING).view(np.int64) >> width).tobytes())

@@ -34,6 +34,8 @@ class Stream:
         self._frames_per_step = model.metadata.frames_per_step
         self._raw_dtype = model.x.numpy_dtype
         self._integers = self._raw_dtype.kind != "f"
+        no_change = model.metadata.normalisation is None
+        self._raw_is_real = not self._integers and model.y.dtype == "float32" and no_change
         self._fast_shape = self._frame_shape if self._frames_per_step == 1 else None
         self._initial = b"".join(state.initial.tobytes() for state in model.states)
         self._memory = bytearray(self._initial)
@@ -57,7 +59,10 @@ class Stream:
                 stream is as it was.
         """
         if frames.__class__ is ndarray and frames.shape == self._fast_shape:
-            worker = self._engine.borrow()
+            try:  # `borrow`, without the price of a call
+                worker = self._idle.pop()
+            except IndexError:
+                worker = self._engine.borrow()
             prediction = worker.step(frames, self._states)
             self._idle.append(worker)
             if prediction is not None:
@@ -77,16 +82,14 @@ class Stream:
             InputError: wrong shape or type, or (float models) a value is NaN or infinite. The
                 stream is as it was.
         """
-        if (
-            frames.__class__ is ndarray
-            and frames.shape == self._fast_shape
-            and frames.dtype is self._raw_dtype
-            and (self._integers or np.isfinite(frames).all())
-        ):
-            worker = self._engine.borrow()
-            prediction = worker.step_raw(frames, self._states)
-            self._idle.append(worker)
-            return prediction
+        if frames.__class__ is ndarray and frames.dtype is self._raw_dtype:
+            if self._raw_is_real:
+                return self.push(frames)
+            if frames.shape == self._fast_shape and self._integers:
+                worker = self._engine.borrow()
+                prediction = worker.step_raw(frames, self._states)
+                self._idle.append(worker)
+                return prediction
         block, single = self._block(frames, self._raw_dtype)
         if block.dtype.kind == "f":
             require_finite(block)
