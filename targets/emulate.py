@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import EdgernnError, InputError, MissingDependencyError
-from targets import elf
+from targets import elf, toolchain
 from targets.compile import Compiled, Port
 from targets.native import checked_inputs, state_offsets
-from targets.toolchain import build_objects, toolchain
+from targets.toolchain import build_objects
 
 Array = npt.NDArray[np.generic]
 
@@ -258,25 +258,11 @@ def link(compiled: Compiled, cc: str | None = None, optimize: str | None = None)
     """Compile and link a model for its core, at fixed addresses and with nothing else."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = compiled.write(temporary)
-        (folder / "link.ld").write_text(_SCRIPT)
-        keep = [f"-Wl,-u,{compiled.name}_{verb}" for verb in ("reset", "step", "save", "restore")]
+        script, output = folder / "link.ld", folder / "image.elf"
+        script.write_text(_SCRIPT)
+        keep = [f"{compiled.name}_{verb}" for verb in ("reset", "step", "save", "restore")]
         objects = build_objects(folder, compiled.sources, compiled.core, cc, optimize)
-        tools = toolchain(cc)
-        output = folder / "image.elf"
-        tools.run(
-            [
-                *tools.flags(compiled.core),
-                "-nostdlib",
-                "-static",
-                "-Wl,--gc-sections",
-                *keep,
-                f"-Wl,-T,{folder / 'link.ld'}",
-                *map(str, objects),
-                *(["-lgcc"] if tools.flavour == "gcc" else []),
-                "-o",
-                str(output),
-            ]
-        )
+        toolchain.link(objects, script, compiled.core, output, cc, keep)
         return elf.load(output.read_bytes())
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgernn.errors import InputError, UnsupportedError
-from targets import elf
 from targets.boards import Board, board
 from targets.compile import Compiled, compile_model
+from targets.elf import Image
+from targets.elf import load as read_elf
 from targets.emit import render
 from targets.ir import C_TYPES
-from targets.toolchain import build_objects, toolchain
+from targets.toolchain import build_objects, link
 
 _FOLDER = Path(__file__).parent / "firmware"
 _SOURCES = ("startup.c", "link.c", "main.c")
@@ -31,8 +32,8 @@ class Firmware:
 
     board: Board
     compiled: Compiled
-    elf: bytes
-    image: elf.Image
+    data: bytes
+    image: Image
     flash_bytes: int
     ram_bytes: int
 
@@ -56,7 +57,7 @@ def build(
     compiled = compile_model(model, place.core, name="model", marks=marks)
     with tempfile.TemporaryDirectory() as temporary:
         data = _link(compiled, place, Path(temporary), cc, optimize)
-    image = elf.load(data)
+    image = read_elf(data)
     sizes = image.sections
     flash = sum(sizes.get(name, 0) for name in (".vectors", ".text", ".data"))
     ram = sum(sizes.get(name, 0) for name in (".data", ".bss")) + STACK_BYTES
@@ -76,21 +77,7 @@ def _link(
     script.write_text(render("board.ld.j2", _FOLDER, board=place, stack_bytes=STACK_BYTES))
     sources = [*compiled.sources, *_SOURCES, driver]
     objects = build_objects(folder, sources, compiled.core, cc, optimize, extra=_FLAGS)
-    tools, output = toolchain(cc), folder / "firmware.elf"
-    tools.run(
-        [
-            *tools.flags(compiled.core),
-            "-nostdlib",
-            "-static",
-            "-Wl,--gc-sections",
-            f"-Wl,-T,{script}",
-            *map(str, objects),
-            *(["-lgcc"] if tools.flavour == "gcc" else []),
-            "-o",
-            str(output),
-        ]
-    )
-    return output.read_bytes()
+    return link(objects, script, compiled.core, folder / "firmware.elf", cc).read_bytes()
 
 
 def _header(compiled: Compiled, place: Board) -> str:

@@ -133,7 +133,7 @@ class BoardStep:
 
     def __init__(self, firmware: Firmware) -> None:
         self.compiled = firmware.compiled
-        self.machine = Machine(firmware.board, firmware.elf)
+        self.machine = Machine(firmware.board, firmware.data)
 
     def step(self, *inputs: npt.ArrayLike) -> tuple[Array, ...]:
         """One step on raw values."""

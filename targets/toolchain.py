@@ -94,3 +94,30 @@ def build_objects(
         tools.run([*common, *sections, "-c", str(folder / name), "-o", str(target)])
         objects.append(target)
     return objects
+
+
+def link(
+    objects: Sequence[Path],
+    script: Path,
+    core: Core,
+    output: Path,
+    cc: str | None = None,
+    keep: Sequence[str] = (),
+) -> Path:
+    """Link object files by a linker script, with nothing else but the compiler's own helpers.
+
+    `keep` names functions that nothing in the image calls.
+    """
+    tools = toolchain(cc)
+    helpers = ["-nostdlib", "-lgcc"] if tools.flavour == "gcc" else ["-nostartfiles"]
+    tools.run(
+        [
+            *tools.flags(core),
+            *("-static", "-Wl,--gc-sections", f"-Wl,-T,{script}"),
+            *(f"-Wl,-u,{name}" for name in keep),
+            *map(str, objects),
+            *helpers,
+            *("-o", str(output)),
+        ]
+    )
+    return output

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     help="Frames: .npy (T, features), CSV or NDJSON, or - for lines of CSV or JSON on stdin.",
 )
 @click.option("--backend", default="auto", show_default=True, help="Interpreter to run on.")
+@click.option("--board", help="Run on this board instead, emulated; `edgernn targets` lists them.")
 @click.option("--raw", is_flag=True, help="Frames and predictions are the model's own integers.")
 @click.option(
     "--state",
@@ -40,7 +41,13 @@ if TYPE_CHECKING:
 )
 @click.option("--self-test", "test", is_flag=True, help="Replay the model's golden sequence.")
 def command(
-    file: Path, source: str | None, backend: str, raw: bool, state: Path | None, test: bool
+    file: Path,
+    source: str | None,
+    backend: str,
+    board: str | None,
+    raw: bool,
+    state: Path | None,
+    test: bool,
 ) -> int:
     """Run the step model FILE, frame by frame.
 
@@ -57,7 +64,7 @@ def command(
         return _self_test(model, file, backend)
     if source is None:
         raise click.UsageError("nothing to run on: pass --input FILE, or --input - for stdin")
-    stream = _quiet_stream(model, backend)
+    stream = _quiet_stream(model, backend) if board is None else _on_board(model, board)
     if state is not None and state.exists():
         _restore(stream, state, read_file(state))
     elif state is not None and not state.parent.is_dir():
@@ -92,6 +99,12 @@ def _quiet_stream(model: Model, backend: str) -> Stream:
 
     with quiet():
         return model.stream(backend)
+
+
+def _on_board(model: Model, board: str) -> Stream:
+    from targets.board_stream import board_stream
+
+    return board_stream(model, board)
 
 
 def _restore(stream: Stream, path: Path, saved: bytes) -> None:
