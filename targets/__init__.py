@@ -14,8 +14,9 @@ The Python API:
 from targets.compile import Compiled, Port, StepInfo, compile_model
 from targets.compile import compile_model as compile  # noqa: A004
 from targets.cores import Core, core, cores
-from targets.emulate import Emulator, Profile
+from targets.emulate import Emulator
 from targets.native import NativeStep, load_native
+from targets.tracing import Profile
 
 __all__ = [
     "Compiled",

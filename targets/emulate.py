@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.errors import EdgernnError, InputError, MissingDependencyError
+from edgernn.errors import EdgernnError, InputError, MissingDependencyError, StateError
 from targets import elf, toolchain
 from targets.compile import Compiled, Port
-from targets.native import checked_inputs, state_offsets
+from targets.native import RESTORE_ERRORS, checked_inputs, state_offsets
 from targets.toolchain import build_objects
+from targets.tracing import Profile, attribute
 
 Array = npt.NDArray[np.generic]
 
@@ -34,15 +34,6 @@ SECTIONS {{
   /DISCARD/ : {{ *(.ARM.attributes) *(.comment) }}
 }}
 """
-
-
-@dataclass(frozen=True)
-class Profile:
-    """Instructions of one step: in total, by step of the generated function, by C function."""
-
-    instructions: int
-    by_step: tuple[int, ...]
-    by_function: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -111,7 +102,7 @@ class Emulator:
             self._machine.mem_map(address, _round(size))
             self.regions[name] = (address, size)
             address += _round(size) + _PAGE
-        self._machine.mem_map(address, _PAGE)
+        self._machine.mem_map(address, _round(36 + compiled.state_bytes))
         self._blob = address
 
     def _call(self, name: str, arguments: Sequence[int]) -> int:
@@ -168,36 +159,29 @@ class Emulator:
         self._call("save", [self.regions["state"][0], self._blob])
         return bytes(self._machine.mem_read(self._blob, 36 + self.compiled.state_bytes))
 
+    def restore(self, saved: bytes) -> None:
+        """Take a saved state back.
+
+        Raises:
+            StateError: the blob is damaged or of another model; the state stays as it was.
+        """
+        if len(saved) > 36 + self.compiled.state_bytes:
+            raise StateError(RESTORE_ERRORS[1])
+        self._machine.mem_write(self._blob, bytes(saved))
+        error = self._call("restore", [self.regions["state"][0], self._blob, len(saved)])
+        if error:
+            raise StateError(RESTORE_ERRORS.get(error, f"restore failed with {error}"))
+
+    def trace(self, *inputs: npt.ArrayLike) -> list[int]:
+        """Run one step; the address of every instruction it executed, in order."""
+        self._feed(inputs)
+        addresses: list[int] = []
+        self._hooked(self._unicorn.UC_HOOK_CODE, lambda machine, at, *_: addresses.append(at))
+        return addresses
+
     def profile(self, *inputs: npt.ArrayLike) -> Profile:
         """Run one step and count its instructions, exactly."""
-        self._feed(inputs)
-        functions = sorted(
-            (s.address, s.name) for s in self.image.symbols.values() if s.is_function
-        )
-        marks = sorted(
-            (s.address, int(n.rsplit("_", 1)[1]))
-            for n, s in self.image.symbols.items()
-            if n.startswith("edgernn_mark_")
-        )
-        step = self.image.symbols[f"{self.compiled.name}_step"]
-        cuts = [a for a, _ in marks]
-        by_step = [0] * (len(self.compiled.steps) + 1)
-        by_function: dict[str, int] = {}
-        starts = [a for a, _ in functions]
-        current = 0
-
-        def count(machine: Any, address: int, size: int, data: Any) -> None:
-            nonlocal current
-            name = functions[bisect.bisect_right(starts, address) - 1][1]
-            by_function[name] = by_function.get(name, 0) + 1
-            if step.address <= address < step.address + step.size and marks:
-                at = bisect.bisect_right(cuts, address) - 1
-                current = marks[at][1] if at >= 0 else 0
-            by_step[min(current, len(by_step) - 1)] += 1
-
-        self._hooked(self._unicorn.UC_HOOK_CODE, count)
-        total = sum(by_function.values())
-        return Profile(total, tuple(by_step[:-1]), by_function)
+        return attribute(self.trace(*inputs), self.image, self.compiled)
 
     def _hooked(self, kind: int, callback: Any) -> None:
         """One step with a hook; code translated without it must be translated again."""

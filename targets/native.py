@@ -17,7 +17,7 @@ from targets.toolchain import build_shared
 
 Array = npt.NDArray[np.generic]
 
-_ERRORS = {
+RESTORE_ERRORS = {
     1: "the saved state is damaged",
     2: "the saved state has another format",
     3: "the saved state belongs to another model: reset the stream instead",
@@ -80,7 +80,7 @@ class NativeStep:
         restore = self._function(f"{self.compiled.name}_restore")
         error = restore(self._fixed[0], _pointer(raw), ctypes.c_size_t(len(blob)))
         if error:
-            raise StateError(_ERRORS.get(error, f"restore failed with {error}"))
+            raise StateError(RESTORE_ERRORS.get(error, f"restore failed with {error}"))
 
 
 def state_offsets(states: Sequence[Port]) -> list[int]:

@@ -19,18 +19,12 @@ from targets import link
 from targets.boards import Board
 from targets.compile import Port
 from targets.firmware import Firmware
-from targets.native import Array, checked_inputs
+from targets.native import RESTORE_ERRORS, Array, checked_inputs
 
 COMMAND = "qemu-system-arm"
 
 TIMEOUT = 60.0
 """Seconds without a byte after which the board counts as dead."""
-
-_RESTORE_ERRORS = {
-    1: "the saved state is damaged",
-    2: "the saved state has another format",
-    3: "the saved state belongs to another model: reset the stream instead",
-}
 
 
 class Machine:
@@ -160,7 +154,7 @@ class BoardStep:
             raise StateError(f"these {len(saved)} bytes are not a saved state of this model")
         (error,) = link.ask(self.machine, link.RESTORE, saved)
         if error:
-            raise StateError(_RESTORE_ERRORS.get(error, f"restore failed with {error}"))
+            raise StateError(RESTORE_ERRORS.get(error, f"restore failed with {error}"))
 
     def states(self) -> tuple[Array, ...]:
         """Copies of the raw states."""
