@@ -14,8 +14,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +149,32 @@ def convert(trained: Trained, precision: str) -> tuple[edgernn.Model, str]:
         return edgernn.load(folder / "model.tflite"), report["precision"]
 
 
+def pool(folds: Sequence[Result]) -> Result:
+    """One row for a model whose test speakers took turns."""
+    weights = [fold.decisions for fold in folds]
+
+    def mean(values: Iterable[float]) -> float:
+        return float(np.average(list(values), weights=weights))
+
+    streamed = {
+        precision: Streamed(
+            " / ".join(sorted({fold.streamed[precision].precision for fold in folds})),
+            mean(fold.streamed[precision].accuracy for fold in folds),
+            mean(fold.streamed[precision].agreement for fold in folds),
+            max(fold.streamed[precision].bytes for fold in folds),
+        )
+        for precision in PRECISIONS
+    }
+    accuracy = mean(fold.keras_accuracy for fold in folds)
+    return replace(
+        folds[0],
+        held_out="in turn",
+        decisions=sum(weights),
+        keras_accuracy=accuracy,
+        streamed=streamed,
+    )
+
+
 def percent(hits: Any) -> float:
     return 100.0 * float(np.mean(hits))
 
@@ -189,6 +215,10 @@ def main() -> None:
     edgernn.convert  # noqa: B018 - loads TensorFlow, and keeps its log off the terminal
     trained = train(options.data, options.models, options.every_speaker, options.short)
     results = [judge(t) for t in trained]
+    for name in dict.fromkeys(r.model for r in results):
+        folds = [r for r in results if r.model == name]
+        if len(folds) > 1:
+            results.insert(results.index(folds[-1]) + 1, pool(folds))
     Console(width=None if sys.stdout.isatty() else 140).print(table(results))
     if options.json:
         options.json.write_text(json.dumps([asdict(r) for r in results], indent=2))
