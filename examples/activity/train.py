@@ -158,18 +158,18 @@ def main() -> None:
     parser.add_argument("--test-subject", action="append", default=[], metavar="NAME")
     parser.add_argument("--units", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--out", type=Path, default=Path("activity"), metavar="FOLDER")
+    parser.add_argument("--out", type=Path, default=Path("build/activity"), metavar="FOLDER")
     options = parser.parse_args()
     try:
         recordings = read_folder(options.data)
         seen, unseen = split_by_subject(recordings, options.test_subject)
-    except ValueError as error:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except (ValueError, OSError) as error:
         parser.exit(2, f"error: {error}\n")
     activities = sorted({a for r in recordings for a in r.activities})
 
     convert = edgernn.convert  # loads TensorFlow, and keeps its log off the terminal
     trained = train(seen, activities, options.units, options.epochs)
-    options.out.mkdir(parents=True, exist_ok=True)
     trained.save(options.out / "model.keras")
     np.savez(options.out / "calibration.npz", *[r.frames for r in seen])
     model = convert(trained, options.out / "calibration.npz", labels=activities)

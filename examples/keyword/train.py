@@ -211,18 +211,18 @@ def main() -> None:
     parser.add_argument("--cell", choices=["gru", "lstm"], default="gru")
     parser.add_argument("--units", type=int, default=48)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--out", type=Path, default=Path("keyword"), metavar="FOLDER")
+    parser.add_argument("--out", type=Path, default=Path("build/keyword"), metavar="FOLDER")
     options = parser.parse_args()
     try:
         recordings = read_folder(options.data) if options.data else read_tfds(options.tfds)
         heard, unheard = split_by_speaker(recordings, options.test_speaker)
-    except ValueError as error:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except (ValueError, OSError) as error:
         parser.exit(2, f"error: {error}\n")
     words = sorted({r.word for r in recordings})
 
     convert = edgernn.convert  # loads TensorFlow, and keeps its log off the terminal
     trained = train(heard, words, options.cell, options.units, options.epochs)
-    options.out.mkdir(parents=True, exist_ok=True)
     trained.save(options.out / "model.keras")
     np.save(options.out / "calibration.npy", calibration(heard))
     model = convert(trained, options.out / "calibration.npy", labels=words)

@@ -96,6 +96,11 @@ def test_refuses_an_unreadable_file(folder, content, word):
     assert_refused(run(PROGRAM, "--data", folder), "low_eve_99.wav", word)
 
 
+def test_refuses_an_output_folder_it_cannot_make(folder):
+    out = folder / "low_ann_0.wav" / "out"
+    assert_refused(run(PROGRAM, "--data", folder, "--out", out), "low_ann_0.wav")
+
+
 def test_refuses_a_file_it_cannot_use(tmp_path):
     write_wav(tmp_path / "a" / "low_eve_1.wav", tone(100), 4000)
     write_wav(tmp_path / "b" / "low_eve_1.wav", tone(100, seconds=0.01))
