@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import flatbuffers
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgernn.metadata import KEY, Metadata
 
 SIGNATURE = "step"
+
+_VERSIONS = {
+    schema.BuiltinOperator.QUANTIZE: 2,
+    schema.BuiltinOperator.DEQUANTIZE: 3,
+    schema.BuiltinOperator.ADD: 3,
+    schema.BuiltinOperator.CAST: 1,
+}
+"""Version of each operator's kernel that takes int16, from lite/tools/versioning/op_version.cc."""
 
 
 def unpack(data: bytes) -> Any:
@@ -85,6 +94,63 @@ def drop_edge_quantize(data: bytes, states: tuple[str, ...]) -> bytes:
     return pack(model)
 
 
+def widen_by_cast(data: bytes) -> bytes:
+    """Say each QUANTIZE from int8 to int16 as CAST and ADD, which tflite-runtime 2.14 has too.
+
+    A CAST keeps the integer, so the value moves by the zero point; the ADD of a constant moves it
+    back, and is left out where the zero point is 0.
+    """
+    model = unpack(data)
+    graph = model.subgraphs[0]
+    quantize = _code(model, schema.BuiltinOperator.QUANTIZE)
+    operators = []
+    for op in graph.operators:
+        operators.append(op)
+        if op.opcodeIndex != quantize:
+            continue
+        source, target = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+        if (source.type, target.type) != (schema.TensorType.INT8, schema.TensorType.INT16):
+            continue
+        (scale,), (zero_point,) = source.quantization.scale, source.quantization.zeroPoint
+        op.opcodeIndex = _code(model, schema.BuiltinOperator.CAST)
+        op.builtinOptionsType = schema.BuiltinOptions.CastOptions
+        op.builtinOptions = schema.CastOptionsT()
+        op.builtinOptions.inDataType = schema.TensorType.INT8
+        op.builtinOptions.outDataType = schema.TensorType.INT16
+        if zero_point == 0:
+            target.quantization.scale = [scale]
+            continue
+        shifted = _int16_tensor(graph, target.name + b"_cast", target.shape, scale)
+        offset = -scale * zero_point
+        unit = float(np.exp2(np.ceil(np.log2(abs(offset) / 32767))))
+        constant = _int16_tensor(graph, target.name + b"_zero", [], unit)
+        graph.tensors[constant].buffer = len(model.buffers)
+        model.buffers.append(schema.BufferT())
+        model.buffers[-1].data = np.frombuffer(
+            np.array(np.rint(offset / unit), "<i2").tobytes(), np.uint8
+        )
+        add = schema.OperatorT()
+        add.opcodeIndex = _code(model, schema.BuiltinOperator.ADD)
+        add.builtinOptionsType = schema.BuiltinOptions.AddOptions
+        add.builtinOptions = schema.AddOptionsT()
+        add.builtinOptions.potScaleInt16 = False
+        add.inputs, add.outputs = [shifted, constant], op.outputs
+        op.outputs = [shifted]
+        operators.append(add)
+    graph.operators = operators
+    return pack(model)
+
+
+def _int16_tensor(graph: Any, name: bytes, shape: Any, scale: float) -> int:
+    """Append an int16 tensor; returns its index."""
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape, tensor.type, tensor.buffer = name, shape, schema.TensorType.INT16, 0
+    tensor.quantization = schema.QuantizationParametersT()
+    tensor.quantization.scale, tensor.quantization.zeroPoint = [scale], [0]
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
+
+
 def set_edge_type(data: bytes, name: str, dtype: str, scale: float, zero_point: int) -> bytes:
     """Give `x` or `y` another type, with a QUANTIZE or DEQUANTIZE between it and the old tensor.
 
@@ -125,7 +191,7 @@ def _code(model: Any, builtin: int) -> int:
     code = schema.OperatorCodeT()
     code.builtinCode = builtin
     code.deprecatedBuiltinCode = min(builtin, 127)
-    code.version = 2 if builtin == schema.BuiltinOperator.QUANTIZE else 3
+    code.version = _VERSIONS.get(builtin, 1)
     model.operatorCodes.append(code)
     return len(model.operatorCodes) - 1
 

@@ -10,7 +10,7 @@ from ai_edge_quantizer import qtyping, quantizer, recipe_manager
 
 from converters import ranges
 from converters.calibration import Sample
-from converters.flatfile import drop_edge_quantize, free_int16_scales
+from converters.flatfile import drop_edge_quantize, free_int16_scales, widen_by_cast
 from converters.quiet import quiet
 from converters.trace import FloatStep
 from edgernn import tflite
@@ -39,6 +39,9 @@ def quantize(step: FloatStep, sample: Sample, scheme: Scheme) -> bytes:
     signature = graph.signatures["step"]
     wide = wide_operators(graph, scheme.wide_states)
     bits = dict.fromkeys(sample.values, _BITS[scheme.precision])
+    for op in graph.operators:
+        if op.name == "RSQRT":
+            bits[op.outputs[0]] = 8
     for op in wide:
         bits.update(dict.fromkeys((*op.inputs, *op.outputs), 16))
     ties = [(signature.inputs[s.name], signature.outputs[s.name]) for s in step.states]
@@ -50,8 +53,7 @@ def quantize(step: FloatStep, sample: Sample, scheme: Scheme) -> bytes:
     with quiet():
         worker = quantizer.Quantizer(bytearray(step.data), _recipe(scheme, names))
         data = bytes(worker.quantize(statistics).quantized_model)
-    data = free_int16_scales(data)
-    return drop_edge_quantize(data, scheme.wide_states) if scheme.wide_states else data
+    return widen_by_cast(drop_edge_quantize(free_int16_scales(data), scheme.wide_states))
 
 
 def _recipe(scheme: Scheme, wide_outputs: list[str]) -> Any:
@@ -60,6 +62,8 @@ def _recipe(scheme: Scheme, wide_outputs: list[str]) -> Any:
     weights = granularity.TENSORWISE if scheme.per_tensor else granularity.CHANNELWISE
     everything = qtyping.TFLOperationName.ALL_SUPPORTED
     manager.add_static_config(".*", everything, _BITS[scheme.precision], 8, weights)
+    # tflite-runtime 2.14 has no 16-bit RSQRT; the rule refines what the 8-bit one gives.
+    manager.add_static_config(".*", qtyping.TFLOperationName.RSQRT, 8, 8, weights)
     for name in wide_outputs:
         manager.add_static_config(f"^{re.escape(name)};?$", everything, 16, 8, weights)
     return manager.get_quantization_recipe()

@@ -80,6 +80,26 @@ def choose(
     return ranges
 
 
+def _gate_sums(graph: tflite.Graph) -> list[tuple[int, int]]:
+    """Ties of what a gate adds up to the sum that its sigmoid or tanh reads.
+
+    On one scale the addition is an addition of integers, where otherwise a kernel rescales both
+    operands and the result, once for each unit of each gate.
+    """
+    producers = {o: op.name for op in graph.operators for o in op.outputs}
+    readers: dict[int, set[str]] = {}
+    for op in graph.operators:
+        for i in op.inputs:
+            readers.setdefault(i, set()).add(op.name)
+    return [
+        (i, op.outputs[0])
+        for op in graph.operators
+        if op.name == "ADD" and readers.get(op.outputs[0], set()) <= {"LOGISTIC", "TANH"}
+        for i in op.inputs
+        if producers.get(i) in ("FULLY_CONNECTED", "MUL", "ADD")
+    ]
+
+
 def _increments(graph: tflite.Graph, ties: Sequence[tuple[int, int]]) -> set[int]:
     """What is added to a state, or to what is left of it, to give the next one."""
     states = {end for tie in ties for end in tie}
@@ -109,7 +129,7 @@ def _groups(
         if op.name in SAME_SCALE
         for i in (*op.inputs, *op.outputs[1:])
     ]
-    for a, b in [*ties, *moves]:
+    for a, b in [*ties, *moves, *_gate_sums(graph)]:
         if a in parent and b in parent:
             parent[root(a)] = root(b)
     groups: dict[int, list[int]] = {}

@@ -57,9 +57,7 @@ def _rounded(weights: FloatArray, scale: FloatArray, moments: FloatArray) -> Flo
     """Weights `(outputs, inputs)` on multiples of `scale`, for inputs of these second moments."""
     count = weights.shape[1]
     damped = moments + np.eye(count) * (DAMPING * np.trace(moments) / count + 1e-12)
-    order = np.argsort(
-        -np.diag(damped)
-    )  # strongest first, while there is most to adjust
+    order = np.argsort(-np.diag(damped))  # strongest first, while there is most to adjust
     factor = np.linalg.cholesky(np.linalg.inv(damped[np.ix_(order, order)])).T
     left = weights[:, order].copy()
     levels = np.broadcast_to(scale, weights.shape)

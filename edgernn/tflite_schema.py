@@ -93,6 +93,7 @@ OPTIONS: Final[dict[str, tuple[Field, ...]]] = {
         ("weights_format", "b", 0),
         ("keep_num_dims", "?", False),
         ("asymmetric_quantize_inputs", "?", False),
+        ("quantized_bias_type", "b", 0),
     ),
     "GATHER": (("axis", "i", 0), ("batch_dims", "i", 0)),
     "LEAKY_RELU": (("alpha", "f", 0.0),),
