@@ -7,18 +7,24 @@ The Python API:
   function, its steps with the operators and layers they came from, and the memory plan.
 - `load_native(model) -> NativeStep`: compile for this machine and run: `step`, `states`, `reset`,
   `save`, `restore` on raw integers.
+- `verify(model, targets)`: the same frames through every interpreter and core, compared.
+- `profile(model, target)`: flash, RAM, instructions and estimated time of a step.
+- `board_stream(model, board)`: the model in a board's firmware, with the API of a stream.
 - `Emulator(compiled)`: build for an emulated Cortex-M core and run there with the same verbs,
   count instructions by step, measure the stack and guard the memory.
 """
 
+from targets.board_stream import BoardStream, board_stream
 from targets.compile import Compiled, Port, StepInfo, compile_model
 from targets.compile import compile_model as compile  # noqa: A004
 from targets.cores import Core, core, cores
 from targets.emulate import Emulator
 from targets.native import NativeStep, load_native
 from targets.tracing import Profile
+from targets.verification import verify
 
 __all__ = [
+    "BoardStream",
     "Compiled",
     "Core",
     "Emulator",
@@ -26,9 +32,11 @@ __all__ = [
     "Port",
     "Profile",
     "StepInfo",
+    "board_stream",
     "compile",
     "compile_model",
     "core",
     "cores",
     "load_native",
+    "verify",
 ]

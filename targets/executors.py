@@ -1,0 +1,125 @@
+"""Whatever can run a step model on raw integers: interpreters, and generated C on many cores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn.errors import InputError
+from edgernn.interpreters import Program, create
+from edgernn.model import Model
+from targets.boards import boards, boards_with
+from targets.compile import compile_model
+from targets.cores import core, cores
+from targets.emulate import Emulator
+from targets.firmware import build
+from targets.native import load_native
+from targets.qemu import BoardStep
+
+Array = npt.NDArray[Any]
+
+NATIVE = "host"
+"""The target that is this machine."""
+
+
+class Executor(Protocol):
+    """One stream of a step model, on raw values."""
+
+    def step(self, *inputs: npt.ArrayLike) -> tuple[Array, ...]:
+        """One frame in, the prediction out."""
+
+    def states(self) -> tuple[Array, ...]:
+        """The raw states, in the signature's order."""
+
+
+class Compiled(Executor, Protocol):
+    """One that runs generated C."""
+
+    def restore(self, saved: bytes) -> None:
+        """Continue from a saved state."""
+
+
+class Interpreted:
+    """A model in one of the interpreter backends, its states carried by hand."""
+
+    def __init__(self, model: Model, backend: str) -> None:
+        program = Program(
+            data=model.data,
+            graph=model.graph,
+            inputs=(model.x, *(state.input for state in model.states)),
+            outputs=(model.y, *(state.output for state in model.states)),
+        )
+        self._interpreter = create(backend, program)
+        self.start([state.initial for state in model.states])
+
+    def start(self, states: Sequence[Array]) -> None:
+        """Continue from these states."""
+        self._states = tuple(np.array(state) for state in states)
+
+    def step(self, *inputs: npt.ArrayLike) -> tuple[Array, ...]:
+        """One step on raw values."""
+        given = self._interpreter.inputs
+        for target, value in zip(given, (*inputs, *self._states), strict=True):
+            target[...] = np.reshape(value, target.shape)
+        self._interpreter.invoke()
+        y, *states = self._interpreter.outputs
+        self._states = tuple(np.array(state) for state in states)
+        return (np.array(y),)
+
+    def states(self) -> tuple[Array, ...]:
+        """The raw states."""
+        return self._states
+
+
+def start(target: str, model: Model | bytes, cc: str | None = None) -> Compiled:
+    """Compile a model for a core or a board and start it there.
+
+    A core without an emulator of its own runs on the first board that carries it, in QEMU.
+
+    Raises:
+        InputError: there is no such target, or nothing here can run it.
+    """
+    data = model.data if isinstance(model, Model) else model
+    if target == NATIVE:
+        # `cc` is a cross compiler, of no use here.
+        return load_native(data)
+    if target in boards():
+        return BoardStep(build(data, target, cc))
+    if core(target).emulator:
+        return Emulator(compile_model(data, target, name="model"), cc)
+    for board in boards_with(target):
+        return BoardStep(build(data, board.name, cc))
+    raise InputError(f"{target} cannot be emulated here: {runnable()}")
+
+
+def describe(target: str) -> str:
+    """How a target is run, for tables."""
+    if target == NATIVE:
+        return "C on this machine"
+    if target in boards():
+        return f"C in QEMU, {target}"
+    if core(target).emulator:
+        return f"C in unicorn, {target}"
+    return f"C in QEMU, {boards_with(target)[0].name if boards_with(target) else target}"
+
+
+def check_targets(targets: Sequence[str]) -> None:
+    """Refuse a name that is neither a core nor a board."""
+    for target in targets:
+        if target not in cores() and target not in boards():
+            raise InputError(f"there is no target '{target}'; {runnable()}")
+
+
+def runnable() -> str:
+    """The targets that can be run here, as a sentence."""
+    names = [n for n, c in cores().items() if n == NATIVE or c.emulator or boards_with(n)]
+    return f"choose a core ({', '.join(names)}) or a board ({', '.join(boards())})"
+
+
+def close(executor: object) -> None:
+    """Switch an emulated board off; the others need nothing."""
+    if isinstance(executor, BoardStep):
+        executor.close()
