@@ -20,6 +20,7 @@ from targets.compile import compile_model as compile  # noqa: A004
 from targets.cores import Core, core, cores
 from targets.emulate import Emulator
 from targets.native import NativeStep, load_native
+from targets.profiling import profile
 from targets.tracing import Profile
 from targets.verification import verify
 
@@ -38,5 +39,6 @@ __all__ = [
     "core",
     "cores",
     "load_native",
+    "profile",
     "verify",
 ]

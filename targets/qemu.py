@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,8 +68,11 @@ class Machine:
         link.answer(self, link.READY)
         # QEMU looks for input to the port only when something wakes it after the firmware has
         # switched the receiver on; an empty command to its monitor does.
+        self._monitor("")
+
+    def _monitor(self, command: str) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(b"\n")
+        self._process.stdin.write(command.encode() + b"\n")
         self._process.stdin.flush()
 
     def write(self, data: bytes) -> None:
@@ -104,6 +108,11 @@ class Machine:
         faults = [line for line in lines if line.startswith(COMMAND)] or ["no reason given"]
         return link.BoardError(f"QEMU ended: {faults[-1][:200]}")
 
+    def finish(self) -> None:
+        """Let QEMU end by itself, so that its logs are whole."""
+        self._monitor("quit")
+        self._process.wait()
+
     def close(self) -> None:
         """Switch the board off."""
         self._stop()
@@ -125,9 +134,9 @@ def _end(
 class BoardStep:
     """The firmware's stream on an emulated board, on raw integers: the verbs of `NativeStep`."""
 
-    def __init__(self, firmware: Firmware) -> None:
+    def __init__(self, firmware: Firmware, options: Sequence[str] = ()) -> None:
         self.compiled = firmware.compiled
-        self.machine = Machine(firmware.board, firmware.data)
+        self.machine = Machine(firmware.board, firmware.data, options)
 
     def step(self, *inputs: npt.ArrayLike) -> tuple[Array, ...]:
         """One step on raw values."""
@@ -179,3 +188,34 @@ def _array(port: Port, raw: bytes) -> Array:
     if len(raw) != port.bytes:
         raise link.BoardError(f"the board sends {len(raw)} bytes of {port.name}, not {port.bytes}")
     return np.frombuffer(raw, port.dtype).reshape(port.shape)
+
+
+def trace(firmware: Firmware, functions: Iterable[str], frames: Iterable[Array]) -> list[list[int]]:
+    """Run some steps; for each, the address of every instruction that it executed.
+
+    Slow, and exact: QEMU executes one instruction at a time and logs those of the named functions.
+    """
+    symbols = firmware.image.symbols
+    spans = [(s.address, s.size) for s in map(symbols.get, functions) if s and s.size]
+    inside = ",".join(f"{start:#x}+{size:#x}" for start, size in sorted(spans))
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "trace"
+        options = ("-singlestep", "-d", "exec,nochain", "-dfilter", inside, "-D", str(log))
+        board = BoardStep(firmware, options)
+        try:
+            for frame in frames:
+                board.step(frame)
+            board.machine.finish()
+        finally:
+            board.close()
+        addresses = [int(a, 16) for a in _EXECUTED.findall(log.read_text("utf-8", "replace"))]
+    return _steps(addresses, symbols[f"{firmware.compiled.name}_step"].address)
+
+
+_EXECUTED = re.compile(r"^Trace \d+: \S+ \[[0-9a-f]+/([0-9a-f]+)/", re.MULTILINE)
+
+
+def _steps(addresses: Sequence[int], entry: int) -> list[list[int]]:
+    """Cut a log where the step function is entered; what is before the first is start-up."""
+    starts = [i for i, address in enumerate(addresses) if address == entry]
+    return [list(addresses[a:b]) for a, b in zip(starts, [*starts[1:], None], strict=True)]

@@ -17,6 +17,10 @@ COMMANDS: Final = {
     "convert": ("edgernn.cli.convert", "Turn a trained Keras model into a streaming .tflite."),
     "inspect": ("edgernn.cli.inspect", "Show what is inside a .tflite."),
     "run": ("edgernn.cli.run", "Run a model over a recording or a live pipe, frame by frame."),
+    "compile": ("edgernn.cli.compile", "Turn a step model into C for a microcontroller."),
+    "verify": ("edgernn.cli.verify", "Check the C against TensorFlow Lite Micro, bit for bit."),
+    "profile": ("edgernn.cli.profile", "Measure flash, RAM and instructions of a step."),
+    "targets": ("edgernn.cli.targets", "List the cores and boards."),
     "demo": ("edgernn.cli.demo", "Train, convert and stream a small model, to see it all work."),
 }
 """Name: (module with a click command named `command`, one line of help)."""
