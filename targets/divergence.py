@@ -80,8 +80,9 @@ def _taps(model: Model) -> Iterator[tuple[Operator, int, Model]]:
             edited = schema.ModelT.InitFromPackedBuf(model.data, 0)
             graph = edited.subgraphs[0]
             for signature in edited.signatureDefs or []:
+                states = {entry.name for entry in signature.inputs}
                 for entry in signature.outputs:
-                    if entry.tensorIndex == model.y.index:
+                    if entry.tensorIndex == model.y.index and entry.name not in states:
                         entry.tensorIndex = tensor
             carried = [state.output.index for state in model.states]
             graph.outputs = list(dict.fromkeys([tensor, *carried]))

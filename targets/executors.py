@@ -113,9 +113,10 @@ def check_targets(targets: Sequence[str]) -> None:
             raise InputError(f"there is no target '{target}'; {runnable()}")
 
 
-def runnable() -> str:
-    """The targets that can be run here, as a sentence."""
-    names = [n for n, c in cores().items() if n == NATIVE or c.emulator or boards_with(n)]
+def runnable(native: bool = True) -> str:
+    """The targets that can be run here, as a sentence; this machine itself only if `native`."""
+    names = [n for n, c in cores().items() if c.emulator or boards_with(n)]
+    names += [NATIVE] if native else []
     return f"choose a core ({', '.join(names)}) or a board ({', '.join(boards())})"
 
 

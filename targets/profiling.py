@@ -228,7 +228,9 @@ def _in_qemu(
 ) -> tuple[Image, list[list[int]], int]:
     places = boards_with(compiled.core.name)
     if not places:
-        raise InputError(f"{compiled.core.name} cannot be emulated: {executors.runnable()}")
+        raise InputError(
+            f"{compiled.core.name} cannot be emulated: {executors.runnable(native=False)}"
+        )
     firmware = build(model.data, places[0].name, cc, marks=True)
     sample = _sample(model)
     traces = qemu.trace(firmware, _functions(emulate.link(compiled, cc).symbols.items()), sample)

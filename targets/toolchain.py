@@ -44,7 +44,10 @@ def toolchain(cc: str | None = None) -> Toolchain:
     """
     if cc is not None and cc != "zig":
         if shutil.which(cc.split()[0]) is None:
-            raise MissingDependencyError(f"the compiler '{cc}' is not on the PATH")
+            package = "gcc-arm-none-eabi" if cc.startswith("arm-none-eabi-") else cc.split()[0]
+            raise MissingDependencyError(
+                f"the compiler '{cc}' is not on the PATH; install with: apt-get install {package}"
+            )
         return Toolchain(tuple(cc.split()), "gcc")
     if importlib.util.find_spec("ziglang") is None:
         raise MissingDependencyError(

@@ -82,7 +82,10 @@ class Entry:
 
 @dataclass
 class Verification:
-    """The comparison. `bit_exact` is None where the reference interpreter is not installed."""
+    """The comparison. `bit_exact` is None where the reference interpreter is not installed.
+
+    `golden`: whether the reference reproduced the file's golden sequence; None if it did not run.
+    """
 
     steps: int
     reference: str
@@ -90,6 +93,7 @@ class Verification:
     entries: list[Entry]
     skipped: dict[str, str] = field(default_factory=dict)
     keras: KerasAgreement | None = None
+    golden: bool | None = None
 
     @property
     def bit_exact(self) -> bool | None:
@@ -100,6 +104,8 @@ class Verification:
     @property
     def passed(self) -> bool:
         """Whether nothing that must agree disagrees; float C may differ in rounding."""
+        if self.golden is False:
+            return False
         worst = (t.max_difference for e in self.entries if e.exact for t in e.tensors)
         return self.bit_exact is not False or (
             not self.quantized and all(w <= FLOAT_TOLERANCE for w in worst)
@@ -112,6 +118,7 @@ class Verification:
             "reference": self.reference,
             "bit_exact": self.bit_exact,
             "passed": self.passed,
+            "golden": self.golden,
             "executors": [{**asdict(e), "bit_exact": e.bit_exact} for e in self.entries],
             "skipped": self.skipped,
             "keras": None if self.keras is None else asdict(self.keras),
@@ -163,6 +170,8 @@ def verify(
         for executor in running.values():
             executors.close(executor)
     _explain(loaded, result, cc, used)
+    if recording is None:
+        result.golden = _golden(loaded, used.predictions)
     if keras is not None:
         result.keras = compare_keras(
             keras, loaded, np.stack(used.frames), np.stack(used.predictions)
@@ -244,6 +253,18 @@ def _add(entry: Entry, step: int, expected: Sequence[Array], got: Sequence[Array
             value = (float(want[at]), float(have[at]))
             entry.divergence = Divergence(step, agreement.tensor, at, *value)
     return equal
+
+
+def _golden(model: Model, predictions: Sequence[Array]) -> bool | None:
+    """Whether these predictions begin as the file says; None if they are too few to tell."""
+    golden = model.metadata.golden
+    if golden is None or golden.steps > len(predictions):
+        return None
+    got = np.stack(predictions[: golden.steps])
+    expected = np.frombuffer(golden.outputs, got.dtype).reshape(got.shape)
+    if got.dtype.kind == "f":
+        return bool(np.allclose(got, expected, rtol=0, atol=golden.tolerance))
+    return bool(np.array_equal(got, expected))
 
 
 def _explain(model: Model, result: Verification, cc: str | None, used: _Used) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,69 +25,82 @@ def command(file: Path, target: str, output: Path, name: str | None, cc: str | N
 
     Example: edgernn compile model.tflite --target cortex-m4 -o firmware/model
     """
-    from rich.console import Console
-
+    from edgernn.errors import ModelFileError
+    from edgernn.files import read_file
     from targets import compile_model
+    from targets.lowering.base import identifier
     from targets.toolchain import build_shared, toolchain
 
     if cc is not None:
         toolchain(cc)  # a compiler that is not there is known before a file is written
-    compiled = compile_model(file, target, name=name)
+    data = read_file(file)
+    try:
+        compiled = compile_model(data, target, name=name or identifier(file.stem))
+    except ModelFileError as error:
+        raise ModelFileError(f"{file}: {error}") from None
     compiled.write(output)
     files = [output / name for name in compiled.files]
     if compiled.core.hosted and compiled.core.name != "portable":
         library = output / f"lib{compiled.name}.so"
         files.append(build_shared(output, compiled.sources, compiled.core, library, cc))
-    _show(compiled, files, _measured(compiled, cc), Console(highlight=False, markup=False))
+    _show(compiled, files, _measure(compiled, cc))
 
 
-def _measured(compiled: Compiled, cc: str | None) -> tuple[int | None, int | None]:
-    """Bytes of code, and the deepest stack of a step, if the core is one that can be emulated."""
+@dataclass(frozen=True)
+class _Measured:
+    """Bytes of code and of the deepest stack of a step; or why they are not known."""
+
+    code: int = 0
+    stack: int = 0
+    missing: str = ""
+
+
+def _measure(compiled: Compiled, cc: str | None) -> _Measured:
     import numpy as np
 
+    from edgernn.errors import MissingDependencyError
     from targets import Emulator
 
     if not compiled.core.emulator:
-        return None, None
-    emulator = Emulator(compiled, cc)
-    constants = compiled.weights_bytes + compiled.tables_bytes
-    deepest = 0
+        return _Measured(missing="this core has no emulator here")
+    try:
+        emulator = Emulator(compiled, cc)
+    except MissingDependencyError as error:
+        return _Measured(missing=str(error))
+    stacks = []
     for fill in ("min", "max"):
         frames = [
             np.full(p.shape, getattr(np.iinfo(p.dtype), fill) if p.scale else 0, p.dtype)
             for p in compiled.inputs
         ]
-        deepest = max(deepest, emulator.stack(*frames))
-    return emulator.sizes.code + emulator.sizes.constants - constants, deepest
+        stacks.append(emulator.stack(*frames))
+    constants = compiled.weights_bytes + compiled.tables_bytes
+    return _Measured(emulator.sizes.code + emulator.sizes.constants - constants, max(stacks))
 
 
-def _show(
-    compiled: Compiled,
-    files: list[Path],
-    measured: tuple[int | None, int | None],
-    console: object,
-) -> None:
+def _show(compiled: Compiled, files: list[Path], measured: _Measured) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    assert isinstance(console, Console)
-    table = Table("file", "bytes", title=compiled.core.title, title_justify="left")
-    table.columns[1].justify = "right"
+    console = Console(highlight=False, markup=False, emoji=False)
+    table = Table("file", "bytes", title=f"{files[0].parent}: C for {compiled.core.title}")
+    table.columns[1].justify, table.title_justify = "right", "left"
     for path in files:
-        table.add_row(str(path), f"{path.stat().st_size:,}")
+        table.add_row(path.name, f"{path.stat().st_size:,}")
     console.print(table)
-    code, stack = measured
-    unknown = "measured for cores that can be emulated" if compiled.core.hosted else "not measured"
-    sizes = Table("memory", "bytes", "what")
-    sizes.columns[1].justify = "right"
-    for kind, size, what in (
-        ("flash", code, "code"),
+    rows = [
         ("flash", compiled.tables_bytes, "tables of activations"),
         ("flash", compiled.weights_bytes, "weights"),
         ("RAM", compiled.state_bytes, f"{compiled.name}_state_t, one for each stream"),
         ("RAM", compiled.scratch_bytes, f"{compiled.name}_scratch_t, shared by all streams"),
-        ("RAM", stack, "stack of a step, measured in emulation"),
-    ):
-        known = size is not None
-        sizes.add_row(kind, f"{size:,}" if known else "?", what if known else f"{what}: {unknown}")
+    ]
+    if not measured.missing:
+        rows.insert(0, ("flash", measured.code, "code"))
+        rows.append(("RAM", measured.stack, "stack of a step, measured in emulation"))
+    sizes = Table("memory", "bytes", "what")
+    sizes.columns[1].justify = "right"
+    for kind, size, what in rows:
+        sizes.add_row(kind, f"{size:,}", what)
     console.print(sizes)
+    if measured.missing:
+        console.print(f"Code and stack are not measured: {measured.missing}", soft_wrap=True)

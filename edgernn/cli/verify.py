@@ -66,7 +66,8 @@ def command(
         recording = sequences[0]
     console = Console(stderr=True)
     columns = (TextColumn("Steps"), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    silent = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=silent) as bar:
         task = bar.add_task("", total=steps or (1000 if recording is None else None))
         result = verify(
             file,
@@ -110,6 +111,9 @@ def _show(result: Verification) -> None:
             f"{result.keras.max_percent:.2f} %{decisions}",
             soft_wrap=True,
         )
+    if result.golden is not None:
+        verb = "reproduced" if result.golden else "NOT reproduced"
+        console.print(f"The file's golden sequence is {verb}.", soft_wrap=True)
     for reason in result.skipped.values():
         console.print(f"Not compared: {reason}", soft_wrap=True)
     for entry in result.entries:
@@ -129,6 +133,8 @@ def _cell(agreement: Agreement, result: Verification) -> str:
 
 
 def _verdict(result: Verification) -> Any:
+    if result.golden is False:
+        return f"{_NAMES[result.reference]} does NOT reproduce the file's golden sequence."
     if result.bit_exact:
         return "C is bit-exact with TensorFlow Lite Micro: every output, every state, every step."
     if result.bit_exact is None:
