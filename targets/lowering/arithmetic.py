@@ -29,18 +29,8 @@ def sums(model: Model, op: Operator) -> None:
     (scale_a, zero_a), (scale_b, zero_b) = model.quantization(a), model.quantization(b)
     scale, zero = model.quantization(out)
     shift = 15 if dtype == "int16" else 20
-    if op.name == "ADD":
-        twice = 2 * max(scale_a, scale_b)
-        reals = scale_a / twice, scale_b / twice, twice / ((1 << shift) * scale)
-    else:  # the reference divides in single precision here
-        f = np.float32
-        largest = f(2) * max(f(scale_a), f(scale_b))
-        denominator = f(1 << shift) * f(scale)
-        reals = (
-            float(f(scale_a) / largest),
-            float(f(scale_b) / largest),
-            float(largest / denominator),
-        )
+    twice = 2 * max(scale_a, scale_b)
+    reals = scale_a / twice, scale_b / twice, twice / ((1 << shift) * scale)
     scale_in_a, scale_in_b, scale_out = (_smaller_than_one(model, r) for r in reals)
     low, high = model.activation_range(out, str(op.options["fused_activation_function"]))
     sign = 1 if op.name == "ADD" else -1

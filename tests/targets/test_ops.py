@@ -242,3 +242,19 @@ def test_compiles_for_every_core():
     data = b.finish([x], [out])
     for name in ("cortex-m0", "cortex-m4", "host", "raspberry-pi-64"):
         assert compile_model(data, name).core.name == name
+
+
+@pytest.mark.parametrize("name", ["ADD", "SUB", "MUL", "SQUARED_DIFFERENCE"])
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_multipliers_are_right_to_the_last_bit(name, dtype):
+    """Wide tensors of odd scales: a multiplier one bit off shows in one element of thousands."""
+    random = np.random.default_rng(5)
+    limit = 127 if dtype == "int8" else 32767
+    for _ in range(4):
+        s1, s2 = np.float32(10 ** random.uniform(-5, -2, 2))
+        top = {"MUL": s1 * s2 * limit, "SQUARED_DIFFERENCE": max(s1, s2) ** 2 * limit * 3}
+        b = Builder()
+        x, y = b.tensor("x", (1, 4096), dtype, s1), b.tensor("y", (1, 4096), dtype, s2)
+        out = b.tensor("out", (1, 4096), dtype, top.get(name, max(s1, s2) * random.uniform(0.6, 2)))
+        b.op(name, [x, y], [out])
+        exact(b.finish([x, y], [out]))
