@@ -16,6 +16,11 @@ _EXACT: Final = 1 << 30
 _SAFE: Final = 1 << 30
 """Magnitudes below this leave room for one doubling or one rounding constant."""
 
+_SATURATIONS: Final = {
+    (-128, 127): "edgernn_saturate_8",
+    (-32768, 32767): "edgernn_saturate_16",
+}
+
 
 @dataclass(frozen=True)
 class Expr:
@@ -134,8 +139,9 @@ def clamp(x: Expr, low: int, high: int) -> Expr:
         return Expr(f"edgernn_min({bare(x.code)}, {high})", min(x.low, high), high)
     if x.high <= high:
         return Expr(f"edgernn_max({bare(x.code)}, {low})", low, max(x.high, low))
+    name = _SATURATIONS.get((low, high))
     return Expr(
-        f"edgernn_clamp({bare(x.code)}, {low}, {high})",
+        f"{name}({bare(x.code)})" if name else f"edgernn_clamp({bare(x.code)}, {low}, {high})",
         max(low, min(x.low, high)),
         min(high, max(x.high, low)),
     )

@@ -4,30 +4,37 @@
 
 #include <stdint.h>
 
-#if defined(__ARM_ARCH_6M__)
+#if defined(__ARM_ARCH_6M__) && defined(__GNUC__)
 
-/* Eight registers: one row after the other, four columns a turn. */
-#define EDGERNN_DOT(name, type)                                                         \
-  static inline int32_t name##_row(const int8_t *a, const type *x, int columns) {       \
-    const type *const fours = x + (columns & ~3);                                       \
-    int32_t p = 0;                                                                      \
-    for (; x != fours; a += 4, x += 4) {                                                \
-      p += a[0] * x[0];                                                                 \
-      p += a[1] * x[1];                                                                 \
-      p += a[2] * x[2];                                                                 \
-      p += a[3] * x[3];                                                                 \
-    }                                                                                   \
-    for (int i = 0; i < (columns & 3); i++) {                                           \
-      p += a[i] * x[i];                                                                 \
-    }                                                                                   \
-    return p;                                                                           \
-  }                                                                                     \
-                                                                                        \
+/* One column a turn, from the last, so that one index serves all pointers: 5 instructions a MAC. */
+#define EDGERNN_DOT(name, type, load)                                                   \
   static inline void name(const int8_t *a, const int8_t *b, const type *x, int columns, \
                           int32_t *sum_a, int32_t *sum_b) {                             \
-    *sum_a += name##_row(a, x, columns);                                                \
-    *sum_b += name##_row(b, x, columns);                                                \
+    int32_t p = *sum_a, q = *sum_b, i = columns - 1;                                    \
+    __asm__ volatile(                                                                   \
+        ".syntax unified\n\t"                                                           \
+        "mov   r8, %[p]\n\t"                                                            \
+        "mov   r9, %[q]\n"                                                              \
+        "1:\n\t" load                                                                   \
+        "ldrsb %[q], [%[a], %[i]]\n\t"                                                  \
+        "muls  %[q], %[p], %[q]\n\t"                                                    \
+        "add   r8, %[q]\n\t"                                                            \
+        "ldrsb %[q], [%[b], %[i]]\n\t"                                                  \
+        "muls  %[q], %[p], %[q]\n\t"                                                    \
+        "add   r9, %[q]\n\t"                                                            \
+        "subs  %[i], %[i], #1\n\t"                                                      \
+        "bpl   1b\n\t"                                                                  \
+        "mov   %[p], r8\n\t"                                                            \
+        "mov   %[q], r9\n\t"                                                            \
+        : [p] "+l"(p), [q] "+l"(q), [i] "+l"(i)                                         \
+        : [a] "l"(a), [b] "l"(b), [x] "l"(x)                                            \
+        : "r8", "r9", "cc", "memory");                                                  \
+    *sum_a = p;                                                                         \
+    *sum_b = q;                                                                         \
   }
+
+EDGERNN_DOT(edgernn_dot_s8, int8_t, "ldrsb %[p], [%[x], %[i]]\n\t")
+EDGERNN_DOT(edgernn_dot_s16, int16_t, "lsls  %[p], %[i], #1\n\tldrsh %[p], [%[x], %[p]]\n\t")
 
 #elif defined(__thumb__)
 
@@ -74,8 +81,10 @@
 
 #endif
 
+#if !(defined(__ARM_ARCH_6M__) && defined(__GNUC__))
 EDGERNN_DOT(edgernn_dot_s8, int8_t)
 EDGERNN_DOT(edgernn_dot_s16, int16_t)
+#endif
 
 #undef EDGERNN_DOT
 

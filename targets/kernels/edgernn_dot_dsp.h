@@ -49,10 +49,8 @@
  */
 #define EDGERNN_DOT_4_ROWS                           \
   "ldr    lr, [sp, #4]\n\t"                          \
-  "ldr    %[a], [%[w]], #4\n\t"                      \
-  "ldr    %[b], [%[w]], #4\n\t"                      \
-  "ldr    %[c], [%[w]], #4\n\t"                      \
-  "ldr    %[d], [%[w]], #4\n\t"                      \
+  "ldrd   %[a], %[b], [%[w]], #8\n\t"                \
+  "ldrd   %[c], %[d], [%[w]], #8\n\t"                \
   "sub    %[x], %[end], lr\n\t"                      \
   "lsls   lr, lr, #27\n\t"                           \
   "bne    2f\n"                                      \

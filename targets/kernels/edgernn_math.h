@@ -15,6 +15,27 @@ static inline int32_t edgernn_clamp(int32_t x, int32_t low, int32_t high) {
   return x < low ? low : x > high ? high : x;
 }
 
+/* Saturation to 8 and 16 bits: one instruction on most cores, which compilers do not always find. */
+static inline int32_t edgernn_saturate_8(int32_t x) {
+#if defined(__ARM_FEATURE_SAT) && defined(__GNUC__)
+  int32_t y;
+  __asm__("ssat %0, #8, %1" : "=r"(y) : "r"(x) : "cc");
+  return y;
+#else
+  return edgernn_clamp(x, INT8_MIN, INT8_MAX);
+#endif
+}
+
+static inline int32_t edgernn_saturate_16(int32_t x) {
+#if defined(__ARM_FEATURE_SAT) && defined(__GNUC__)
+  int32_t y;
+  __asm__("ssat %0, #16, %1" : "=r"(y) : "r"(x) : "cc");
+  return y;
+#else
+  return edgernn_clamp(x, INT16_MIN, INT16_MAX);
+#endif
+}
+
 static inline int32_t edgernn_abs(int32_t x) { return x < 0 ? -x : x; }
 
 /* x * 2^bits, wrapping like the two's complement machine. */
