@@ -19,8 +19,8 @@ from converters.trace import FloatStep
 from edgernn import tflite
 from edgernn.errors import UnsupportedError
 
-SAMPLE_VALUES = 1 << 23
-"""Values kept of all tensors together (32 MB)."""
+SAMPLE_VALUES = 1 << 22
+"""Values kept of all tensors together (16 MB)."""
 
 UNSTABLE = 1e9
 """A tensor that grows beyond this belongs to a model whose state explodes."""

@@ -35,7 +35,7 @@ GOLDEN: Final = (5**0.5 - 1) / 2
 rounds a few bits away, halves always up: a constant push, which a long memory adds up. With this
 ratio the bits lost are spread as evenly as can be, and the push is gone."""
 
-_BINS: Final = 4096
+_BINS: Final = 2048
 
 
 @dataclass(frozen=True)
@@ -148,16 +148,21 @@ def _fixed_range(low: float, high: float, bits: int) -> Range:
 
 
 def _histogram(values: FloatArray) -> tuple[FloatArray, FloatArray, float]:
-    """Bin centres and weights over the whole range, and the loss cap (99th percentile of |x|)."""
+    """Bin centres and weights over the whole range, and the loss cap (99th percentile of |x|).
+
+    Bins narrow towards zero, so that a spike does not swallow everything else into one of them.
+    """
     magnitudes = np.abs(values)
     largest = float(magnitudes.max())
     cap = float(np.quantile(magnitudes, 0.99)) or largest
-    # Bins narrow towards zero, so that a spike does not swallow everything else into one bin.
-    positive = np.geomspace(cap * 1e-4, largest * (1 + 1e-6), _BINS // 2)
-    edges = np.concatenate([-positive[::-1], positive])
-    counts, _ = np.histogram(values, edges)
+    smallest = cap * 1e-4
+    width = np.log(largest / smallest) / (_BINS - 1)
+    bins = np.log(np.maximum(magnitudes, smallest) / smallest) / width
+    bins = np.rint(bins).astype(np.int64) + _BINS * (values < 0)
+    counts = np.bincount(bins, minlength=2 * _BINS)
+    centres = smallest * np.exp(width * np.arange(_BINS))
     used = counts > 0
-    return ((edges[1:] + edges[:-1]) / 2)[used], counts[used] / values.size, cap
+    return np.concatenate([centres, -centres])[used], counts[used] / values.size, cap
 
 
 def _loss(

@@ -150,23 +150,24 @@ def _lift_normalisation(graph: Any, feature_shape: tuple[int, ...]) -> _Lifted:
     Quantizing the raw frame with one scale would lose the features that are small by nature; the
     runtime scales the frame before it quantizes it instead.
     """
+    nodes = [n for same in graph._nodes_by_depth.values() for n in same if not n.is_input]
     tensor, names = graph.inputs[0], []
     scale, offset = np.ones(feature_shape), np.zeros(feature_shape)
     while True:
-        readers = [
-            node
-            for nodes in graph._nodes_by_depth.values()
-            for node in nodes
-            if not node.is_input and any(t is tensor for t in node.input_tensors)
-        ]
+        readers = [node for node in nodes if any(t is tensor for t in node.input_tensors)]
         shared = len(readers) != 1 or any(t is tensor for t in graph.outputs)
         pair = None if shared else affine_of(readers[0].operation, feature_shape)
-        if pair is None or sum(1 for _ in readers[0].operation._inbound_nodes) > 1:
+        # A layer that is called again elsewhere in the graph keeps its place there.
+        if pair is None or sum(n.operation is readers[0].operation for n in nodes) > 1:
             break
         scale, offset = scale * pair[0], offset * pair[0] + pair[1]
         names.append(readers[0].operation.name)
         tensor = readers[0].output_tensors[0]
     if not names:
         return _Lifted((), None)
-    values = tuple(float(v) for v in scale.ravel()), tuple(float(v) for v in offset.ravel())
-    return _Lifted(tuple(names), Normalisation(*values))
+    return _Lifted(tuple(names), Normalisation(_numbers(scale), _numbers(offset)))
+
+
+def _numbers(values: npt.NDArray[np.float64]) -> tuple[float, ...]:
+    # Nine digits are what float32 has; more would only make the document longer.
+    return tuple(float(f"{v:.9g}") for v in values.ravel())

@@ -117,6 +117,15 @@ def test_lifted_normalisation_is_done_by_the_stream():
     assert np.abs(converted.stream().push(x[0]) - expected).max() < 0.01
 
 
+def test_a_reloaded_model_is_lifted_like_the_live_one(tmp_path):
+    model = MODELS["normalization"]()
+    model.save(tmp_path / "model.keras")
+    live = convert(model, recordings(), precision="int16x8")
+    reloaded = convert(tmp_path / "model.keras", recordings(), precision="int16x8")
+    assert live.metadata.normalisation is not None
+    assert reloaded.metadata.normalisation == live.metadata.normalisation
+
+
 def slow_gru(units=32, features=16):
     """An update gate around 0.999: it remembers for about 1,000 steps."""
     keras.utils.set_random_seed(0)

@@ -15,6 +15,9 @@ from tests.converters.test_trace import MODELS, randomized
 
 ROOT = Path(__file__).parents[2]
 STEPS = 100
+# Last bits after 100 carried steps of wild input. Small outputs behind large states count most: one
+# bit of the state is ten of the output in "relu_layers".
+LIMIT = {"int8": 32, "int16x8": 128}
 NAMES = [
     "lstm", "lstm_hard_sigmoid", "gru", "gru_before", "gru_swish", "simple", "stacked_cells",
     "stacked_layers", "custom_cell", "two_state_cell", "time_distributed", "batch_norm",
@@ -81,8 +84,7 @@ def last_bits(a, b):
 def test_litert_and_tflm_agree_within_the_models_tolerance(converted, name, precision):
     model, _, x = converted[name, precision]
     difference = last_bits(model.stream("litert").push_raw(x), model.stream("tflm").push_raw(x))
-    # The stated tolerance is for a golden sequence of 16 steps; the inputs here are wilder.
-    assert difference <= 8 * model.metadata.golden.tolerance
+    assert difference <= LIMIT[precision]
 
 
 @pytest.mark.slow
@@ -95,4 +97,4 @@ def test_tflite_runtime_runs_every_file(converted, tflite_runtime):
         old = last_bits(np.load(f"{path}.y.npy"), reference)
         litert = last_bits(model.stream("litert").push_raw(x), reference)
         print(f"{name + ' ' + precision:44}{litert:8}{old:8}")
-        assert old <= 8 * model.metadata.golden.tolerance, (name, precision)
+        assert old <= LIMIT[precision], (name, precision)
