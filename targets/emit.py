@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def _loop_lines(loop: Loop) -> list[str]:
 def _loop_body(loop: Loop) -> tuple[list[str], list[str]]:
     values: dict[tuple[Buffer, int], Expr] = {}
     locals_: set[str] = set()
-    lines: list[str] = []
+    lines: list[tuple[str, str]] = []
     stores: list[str] = []
     for node in loop.nodes:
         inputs = [_input(node, k, values) for k in range(len(node.inputs))]
@@ -82,7 +83,7 @@ def _loop_body(loop: Loop) -> tuple[list[str], list[str]]:
                 name += "_"
             locals_.add(name)
             c_type = "float" if out.buffer.dtype == "float32" else "int32_t"
-            lines.append(f"const {c_type} {name} = {bare(value.code)};{_comment(node)}")
+            lines.append((name, f"const {c_type} {name} = {bare(value.code)};{_comment(node)}"))
             value = Expr(name, value.low, value.high)
         values[(out.buffer, out.offset)] = value
         if is_stored:
@@ -90,7 +91,16 @@ def _loop_body(loop: Loop) -> tuple[list[str], list[str]]:
             at = _index(loop.dims, _dense(loop.dims), out.offset)
             cast = "" if out.buffer.c_type == "float" else f"({out.buffer.c_type})"
             stores.append(f"{target}[{at}] = {cast}{value.code};")
-    return lines, stores
+    return _read(lines, stores), stores
+
+
+def _read(lines: list[tuple[str, str]], stores: list[str]) -> list[str]:
+    """The definitions that something reads; others only lead to values known to be constant."""
+    kept: list[str] = []
+    for name, line in reversed(lines):
+        if any(re.search(rf"\b{name}\b", text) for text in [*kept, *stores]):
+            kept.append(line)
+    return kept[::-1]
 
 
 def _comment(node: Elementwise) -> str:

@@ -1,0 +1,49 @@
+"""Every layer that the converter knows, as C against the reference: outputs and states, bit for bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from converters.conversion import convert
+from edgernn.model import Model
+from targets.compile import compile_model
+from targets.executors import Interpreted
+from targets.frames import made_up
+from targets.native import NativeStep
+from targets.toolchain import build_shared
+from tests.converters.test_conversion import QUANTIZED, recordings
+from tests.converters.test_trace import MODELS, randomized
+
+STEPS = 400
+
+
+def built(model: Model, folder) -> NativeStep:
+    """The model's C, built in little time."""
+    compiled = compile_model(model.data, "portable", folder, "model")
+    core = dataclasses.replace(compiled.core, optimize="-O1")
+    cc = "gcc" if shutil.which("gcc") else None
+    library = build_shared(folder, compiled.sources, core, folder / "model.so", cc)
+    return NativeStep(compiled, library)
+
+
+def assert_bit_exact(model: Model, native: NativeStep, steps: int = STEPS) -> None:
+    reference = Interpreted(model, "tflm")
+    for k, frame in enumerate(made_up(model, steps)):
+        expected = (*reference.step(frame), *reference.states())
+        got = (*native.step(frame), *native.states())
+        for a, b in zip(expected, got, strict=True):
+            np.testing.assert_array_equal(a.reshape(-1), b.reshape(-1), f"step {k}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", QUANTIZED)
+@pytest.mark.parametrize("name", MODELS)
+def test_every_converted_model_is_bit_exact(name, precision, tmp_path):
+    keras.utils.set_random_seed(0)
+    model = convert(randomized(MODELS[name]()), recordings(), precision=precision)
+    assert_bit_exact(model, built(model, tmp_path))
