@@ -45,15 +45,27 @@ def command(output: Path, seconds: int, epochs: int) -> None:
     model = _convert(output)
     console.rule("3. Stream a new recording, frame by frame")
     _stream(model, trained, output, seconds, console)
-    console.rule("4. Next")
+    _on_a_core(output / "motion.tflite", console)
+    console.rule("5. Next")
     console.print(
         f"  edgernn inspect {output}/motion.tflite\n"
         f"  edgernn run {output}/motion.tflite --input {output}/recording.csv\n"
+        f"  edgernn compile {output}/motion.tflite --target cortex-m4 -o {output}/c\n"
         "Your own model, with some of the sequences it was trained on:\n"
         "  edgernn convert model.keras --calibration x_train.npy -o model.tflite\n",
         soft_wrap=True,
         highlight=False,
     )
+
+
+def _on_a_core(file: Path, console: Any) -> None:
+    """Compile the step to C, prove it on an emulated Cortex-M4, and show what it costs there."""
+    from edgernn.cli import profile, verify
+
+    context = click.get_current_context()
+    console.rule("4. Run it as C on an emulated Cortex-M4: edgernn verify, edgernn profile")
+    context.invoke(verify.command, file=file, targets=("cortex-m4",))
+    context.invoke(profile.command, file=file, target="cortex-m4", rate=float(RATE_HZ))
 
 
 def generate(
@@ -163,6 +175,8 @@ def _stream(model: Model, trained: Any, output: Path, seconds: int, console: Any
                 "█" * round(20 * float(scores[-1][best])),
             )
             live.refresh()
+    if not console.is_terminal:
+        console.print()  # what is piped gets the table without the line break behind it
     expected = trained.predict(x[None], verbose=0)[0]
     decisions = np.array(scores).argmax(axis=1)
     console.print(
