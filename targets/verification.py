@@ -163,9 +163,10 @@ def verify(
     names = list(dict.fromkeys([executors.NATIVE, *targets]))
     running: dict[str, executors.Compiled] = {}
     try:
-        for name in names:
+        for name in reversed(names):  # what a core lacks is said before what this machine lacks
             running[name] = executors.start(name, loaded, cc)
-        result, used = _compare(loaded, running, source, progress)
+        ordered = {name: running[name] for name in names}
+        result, used = _compare(loaded, ordered, source, progress)
     finally:
         for executor in running.values():
             executors.close(executor)
