@@ -186,7 +186,7 @@ def profile(
         untrained=untrained,
         instructions_per_step=counted.instructions,
         parts=tuple(map(_part, compiled.steps, counted.by_step)),
-        flash=_flash(compiled, cc),
+        flash=_flash(compile_model(loaded.data, core, name="model"), cc),
         ram=Ram(compiled.state_bytes, compiled.scratch_bytes, stack),
         estimated_cycles_per_step=cycles.estimate(longest, image, core),
         rate_hz=rate,
