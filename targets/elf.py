@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import struct
 from dataclasses import dataclass
 
@@ -20,12 +21,29 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Image:
-    """Segments to load as (address, content, size in memory), symbols, and sizes by section."""
+    """Segments to load as (address, content, size in memory), symbols, and sizes by section.
+
+    `code` is where code lies, as (address, size); `kinds` says from which addresses on it is
+    instructions (True) and where constants between them (False).
+    """
 
     segments: tuple[tuple[int, bytes, int], ...]
     symbols: dict[str, Symbol]
     sections: dict[str, int]
     code: tuple[tuple[int, int], ...]
+    kinds: tuple[tuple[int, bool], ...] = ()
+
+    def read(self, address: int, size: int) -> bytes:
+        """Bytes of a segment."""
+        for start, content, _ in self.segments:
+            if start <= address and address + size <= start + len(content):
+                return content[address - start : address - start + size]
+        raise InputError(f"the image has no {size} bytes at {address:#x}")
+
+    def is_data(self, address: int) -> bool:
+        """Whether constants lie at an address of code."""
+        at = bisect.bisect_right(self.kinds, (address, True)) - 1
+        return at >= 0 and not self.kinds[at][1]
 
 
 def load(data: bytes) -> Image:
@@ -42,6 +60,7 @@ def load(data: bytes) -> Image:
     headers = [struct.unpack_from("<10I", data, shoff + i * shsize) for i in range(shnum)]
     strings = headers[names][4]
     sections, symbols, code = {}, {}, []
+    kinds: dict[int, bool] = {}
     for name, kind, flags, address, offset, size, link, *_ in headers:
         title = _text(data, strings + name)
         if flags & 2:
@@ -52,7 +71,9 @@ def load(data: bytes) -> Image:
             for at in range(offset, offset + size, 16):
                 symbol = _symbol(data, at, headers[link][4])
                 symbols[symbol.name] = symbol
-    return Image(tuple(segments), symbols, sections, tuple(code))
+                if symbol.name[:2] in ("$t", "$d"):
+                    kinds[symbol.address] = symbol.name[1] == "t"
+    return Image(tuple(segments), symbols, sections, tuple(code), tuple(sorted(kinds.items())))
 
 
 def _symbol(data: bytes, at: int, strings: int) -> Symbol:

@@ -14,6 +14,7 @@ from edgernn.errors import EdgernnError, InputError, MissingDependencyError, Sta
 from targets import elf, toolchain
 from targets.compile import Compiled, Port
 from targets.native import RESTORE_ERRORS, checked_inputs, state_offsets
+from targets.stack import worst_stack
 from targets.toolchain import build_objects
 from targets.tracing import Profile, attribute
 
@@ -230,6 +231,11 @@ class Emulator:
         self._call("step", [address for address, _ in self.regions.values()])
         raw = bytes(self._machine.mem_read(_STACK, top - _STACK))
         return len(raw) - (len(raw) - len(raw.lstrip(bytes([_PAINT]))))
+
+    @property
+    def worst_stack(self) -> int:
+        """Bytes of stack that no step can exceed, whatever its inputs, from the linked code."""
+        return worst_stack(self.image, f"{self.compiled.name}_step")
 
     @property
     def sizes(self) -> Sizes:
