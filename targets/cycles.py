@@ -66,11 +66,11 @@ def estimate(trace: Sequence[int], image: Image, core: str) -> int | None:
     costs = COSTS.get(core)
     if costs is None:
         return None
-    read, known = _reader(image), dict[int, tuple[Kind, int, int]]()
+    known: dict[int, tuple[Kind, int, int]] = {}
     cycles, overlaps = 0, False
     for i, address in enumerate(trace):
         if address not in known:
-            known[address] = decode(*read(address))
+            known[address] = _decode_at(image, address)
         kind, registers, size = known[address]
         if kind is Kind.LOAD:
             cycles += costs.repeated_load if overlaps else costs.load
@@ -96,20 +96,19 @@ _COST_OF: dict[Kind, Callable[[Costs], int]] = {
 }
 
 
-def _reader(image: Image) -> Callable[[int], tuple[int, int]]:
-    def read(address: int) -> tuple[int, int]:
-        for start, content, _ in image.segments:
-            if start <= address < start + len(content):
-                raw = content[address - start : address - start + 4].ljust(4, b"\0")
-                return int.from_bytes(raw[:2], "little"), int.from_bytes(raw[2:], "little")
-        raise ValueError(f"no code at {address:#x}")
+def _decode_at(image: Image, address: int) -> tuple[Kind, int, int]:
+    first = int.from_bytes(image.read(address, 2), "little")
+    wide = first >> 11 in _WIDE
+    return decode(first, int.from_bytes(image.read(address + 2, 2), "little") if wide else 0)
 
-    return read
+
+_WIDE = (0b11101, 0b11110, 0b11111)
+"""First five bits of an instruction of four bytes."""
 
 
 def decode(first: int, second: int) -> tuple[Kind, int, int]:
     """Class, number of registers moved (of `MULTIPLE`) and size of a Thumb instruction."""
-    if first >> 11 in (0b11101, 0b11110, 0b11111):
+    if first >> 11 in _WIDE:
         return (*_decode_wide(first, second), 4)
     return (*_decode_narrow(first), 2)
 

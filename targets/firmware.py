@@ -14,6 +14,7 @@ from targets.elf import Image
 from targets.elf import load as read_elf
 from targets.emit import render
 from targets.ir import C_TYPES
+from targets.stack import worst_stack
 from targets.toolchain import build_objects, link
 
 _FOLDER = Path(__file__).parent / "firmware"
@@ -21,7 +22,10 @@ _SOURCES = ("startup.c", "link.c", "main.c")
 _HEADERS = ("startup.h", "link.h", "uart.h")
 
 STACK_BYTES = 1024
-"""Reserved for the stack; the firmware and a step need a quarter of it."""
+"""Reserved for the stack at least; small steps and the firmware need a third of it."""
+
+_OWN_STACK = 256
+"""Above this, what the firmware itself has on the stack while a step runs never goes."""
 
 _FLAGS = ("-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
 
@@ -60,7 +64,8 @@ def build(
     image = read_elf(data)
     sizes = image.sections
     flash = sum(sizes.get(name, 0) for name in (".vectors", ".text", ".data"))
-    ram = sum(sizes.get(name, 0) for name in (".data", ".bss")) + STACK_BYTES
+    stack = max(STACK_BYTES, worst_stack(image, f"{compiled.name}_step") + _OWN_STACK)
+    ram = sum(sizes.get(name, 0) for name in (".data", ".bss")) + stack
     _check_fits(place, flash, ram)
     return Firmware(place, compiled, data, image, flash, ram)
 

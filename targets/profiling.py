@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgernn.errors import InputError
+from edgernn.errors import EdgernnError, InputError
 from edgernn.model import Model, load
 from targets import cycles, emulate, executors, frames, qemu
 from targets.boards import Board, board, boards, boards_with
@@ -17,6 +17,7 @@ from targets.compile import Compiled, StepInfo, compile_model
 from targets.elf import Image
 from targets.firmware import build
 from targets.keras_side import convert_untrained, is_keras
+from targets.stack import worst_stack
 from targets.tracing import attribute
 
 _FRAMES = 8
@@ -45,7 +46,7 @@ class Flash:
 
 @dataclass(frozen=True)
 class Ram:
-    """Bytes of RAM: a stream's state, scratch, and the deepest stack that was measured."""
+    """Bytes of RAM: a stream's state, scratch, and the stack of a step."""
 
     state: int
     scratch: int
@@ -69,7 +70,11 @@ class Part:
 
 @dataclass(frozen=True)
 class StepProfile:
-    """The costs of a step. Times need a board and a rate; cycles are estimated, never measured."""
+    """The costs of a step. Times need a board and a rate; cycles are estimated, never measured.
+
+    The stack is the most that the linked code can use if `stack_is_worst_case`; where that cannot
+    be told from the code, it is the deepest that was measured.
+    """
 
     target: str
     board: Board | None
@@ -78,6 +83,7 @@ class StepProfile:
     parts: tuple[Part, ...]
     flash: Flash
     ram: Ram
+    stack_is_worst_case: bool
     estimated_cycles_per_step: int | None
     rate_hz: float | None
     frames_per_step: int
@@ -133,6 +139,7 @@ class StepProfile:
             "instructions_by_layer": self.instructions_by_layer,
             "flash": asdict(self.flash),
             "ram": asdict(self.ram),
+            "stack_is_worst_case": self.stack_is_worst_case,
             "rate_hz": self.rate_hz,
             "frames_per_step": self.frames_per_step,
             "estimated_cycles_per_step": self.estimated_cycles_per_step,
@@ -178,6 +185,7 @@ def profile(
         image, traces, stack = _in_unicorn(loaded, compiled, cc)
     else:
         image, traces, stack = _in_qemu(loaded, compiled, cc)
+    worst = _worst_stack(image)
     longest = max(traces, key=len)
     counted = attribute(longest, image, compiled)
     return StepProfile(
@@ -187,7 +195,8 @@ def profile(
         instructions_per_step=counted.instructions,
         parts=tuple(map(_part, compiled.steps, counted.by_step)),
         flash=_flash(compile_model(loaded.data, core, name="model"), cc),
-        ram=Ram(compiled.state_bytes, compiled.scratch_bytes, stack),
+        ram=Ram(compiled.state_bytes, compiled.scratch_bytes, stack if worst is None else worst),
+        stack_is_worst_case=worst is not None,
         estimated_cycles_per_step=cycles.estimate(longest, image, core),
         rate_hz=rate,
         frames_per_step=loaded.metadata.frames_per_step,
@@ -212,6 +221,13 @@ def _place(target: str | None, name: str | None) -> tuple[str, Board | None]:
 def _sample(model: Model) -> list[Any]:
     every = frames.made_up(model, _FRAMES * _SPACING)
     return list(itertools.islice(every, 0, None, _SPACING))
+
+
+def _worst_stack(image: Image) -> int | None:
+    try:
+        return worst_stack(image, "model_step")
+    except EdgernnError:
+        return None
 
 
 def _in_unicorn(

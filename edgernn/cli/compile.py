@@ -48,7 +48,7 @@ def command(file: Path, target: str, output: Path, name: str | None, cc: str | N
 
 @dataclass(frozen=True)
 class _Measured:
-    """Bytes of code and of the deepest stack of a step; or why they are not known."""
+    """Bytes of code and of the stack of a step at worst; or why they are not known."""
 
     code: int = 0
     stack: int = 0
@@ -56,26 +56,19 @@ class _Measured:
 
 
 def _measure(compiled: Compiled, cc: str | None) -> _Measured:
-    import numpy as np
-
     from edgernn.errors import MissingDependencyError
-    from targets import Emulator
+    from targets.emulate import link
+    from targets.stack import worst_stack
 
-    if not compiled.core.emulator:
-        return _Measured(missing="this core has no emulator here")
+    if compiled.core.hosted:
+        return _Measured(missing="they depend on the system that it is linked into")
     try:
-        emulator = Emulator(compiled, cc)
+        image = link(compiled, cc)
     except MissingDependencyError as error:
         return _Measured(missing=str(error))
-    stacks = []
-    for fill in ("min", "max"):
-        frames = [
-            np.full(p.shape, getattr(np.iinfo(p.dtype), fill) if p.scale else 0, p.dtype)
-            for p in compiled.inputs
-        ]
-        stacks.append(emulator.stack(*frames))
-    constants = compiled.weights_bytes + compiled.tables_bytes
-    return _Measured(emulator.sizes.code + emulator.sizes.constants - constants, max(stacks))
+    everything = image.sections.get(".text", 0) + image.sections.get(".rodata", 0)
+    code = everything - compiled.weights_bytes - compiled.tables_bytes
+    return _Measured(code, worst_stack(image, f"{compiled.name}_step"))
 
 
 def _show(compiled: Compiled, files: list[Path], measured: _Measured) -> None:
@@ -96,11 +89,11 @@ def _show(compiled: Compiled, files: list[Path], measured: _Measured) -> None:
     ]
     if not measured.missing:
         rows.insert(0, ("flash", measured.code, "code"))
-        rows.append(("RAM", measured.stack, "stack of a step, measured in emulation"))
+        rows.append(("RAM", measured.stack, "stack of a step, at worst"))
     sizes = Table("memory", "bytes", "what")
     sizes.columns[1].justify = "right"
     for kind, size, what in rows:
         sizes.add_row(kind, f"{size:,}", what)
     console.print(sizes)
     if measured.missing:
-        console.print(f"Code and stack are not measured: {measured.missing}", soft_wrap=True)
+        console.print(f"Code and stack are not counted: {measured.missing}", soft_wrap=True)

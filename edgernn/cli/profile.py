@@ -74,6 +74,7 @@ def _show_memory(result: StepProfile, console: Console) -> None:
     from rich.table import Table
 
     place, flash, ram = result.board, result.flash, result.ram
+    stack = "at worst" if result.stack_is_worst_case else "measured"
     table = Table("", "bytes", "of which", title="Memory", title_justify="left")
     table.columns[1].justify = "right"
     if place is not None:
@@ -88,7 +89,7 @@ def _show_memory(result: StepProfile, console: Console) -> None:
         (
             "RAM",
             ram.total,
-            f"state {ram.state:,}, scratch {ram.scratch:,}, stack {ram.stack:,} (measured)",
+            f"state {ram.state:,}, scratch {ram.scratch:,}, stack {ram.stack:,} {stack}",
             place.ram_bytes if place else 0,
         ),
     ):

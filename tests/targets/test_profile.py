@@ -3,7 +3,7 @@ import json
 import pytest
 
 import edgernn
-from edgernn.errors import InputError, MissingDependencyError, ModelFileError
+from edgernn.errors import EdgernnError, InputError, MissingDependencyError, ModelFileError
 from targets import compile_model, emulate, profiling
 from targets.boards import board
 from tests.targets.build import step_model
@@ -26,6 +26,7 @@ def test_the_parts_add_up(small, core):
     sections = emulate.link(compile_model(small, core, name="model")).sections
     assert result.flash.total == sections[".text"] + sections[".rodata"]
     assert result.ram.state == 2 * SMALL["units"]
+    assert result.stack_is_worst_case
     assert 0 < result.ram.stack < 512
     macs = 3 * 16 * (12 + 16) + 16 * 5
     assert total > macs
@@ -68,11 +69,23 @@ def test_the_longest_of_the_traced_steps_counts(small, monkeypatch):
     made = [[0x10000] * n for n in (3, 9, 5)]
     found = []
     monkeypatch.setattr(profiling, "_in_unicorn", lambda *_: (None, made, 0))
+    monkeypatch.setattr(profiling, "worst_stack", lambda *_: 0)
     monkeypatch.setattr(profiling.cycles, "estimate", lambda trace, *_: found.append(trace))
     counted = emulate.Profile(9, (9,), {})
     monkeypatch.setattr(profiling, "attribute", lambda trace, *_: found.append(trace) or counted)
     profiling.profile(small, "cortex-m4")
     assert found == [made[1], made[1]]
+
+
+def test_a_stack_that_the_code_does_not_tell_is_measured(small, monkeypatch):
+    def refuse(image, name):
+        raise EdgernnError("calls through a pointer")
+
+    worst = edgernn.profile(small, "cortex-m4").ram.stack
+    monkeypatch.setattr(profiling, "worst_stack", refuse)
+    result = edgernn.profile(small, "cortex-m4")
+    assert not result.stack_is_worst_case
+    assert 0 < result.ram.stack <= worst
 
 
 @pytest.mark.parametrize(
