@@ -22,7 +22,7 @@ from targets import emit, fuse, memory
 from targets.cores import Core, core
 from targets.ir import Array, Buffer, Elementwise, Kernel, Loop, Step, View
 from targets.lowering import Model, lower
-from targets.lowering.base import describe, identifier
+from targets.lowering.base import describe, float_literal, identifier
 
 _KERNELS = Path(__file__).parent / "kernels"
 
@@ -67,7 +67,7 @@ class Compiled:
 
     `scratch` is elements by type; `state_bytes`, `scratch_bytes`, `weights_bytes` and
     `tables_bytes` are sizes (weights are what the layers' parameters take in flash, tables what
-    their activations look up).
+    their activations look up). `notes` are sentences that the user should read.
     """
 
     name: str
@@ -82,6 +82,7 @@ class Compiled:
     tables_bytes: int
     model_hash: str
     metadata: md.Metadata = field(default_factory=md.Metadata)
+    notes: tuple[str, ...] = ()
 
     @property
     def state_bytes(self) -> int:
@@ -272,6 +273,7 @@ def _generate(
     initials = [_initial(model, buffer, raw) for buffer, _, _, _, raw in entry.states]
     used += [c for _, c in initials if c is not None]
     files = _kernel_files(steps)
+    notes = _notes(model, entry)
     digest = hashlib.sha256(data).hexdigest()
     state_bytes = sum(b.bytes for b, *_ in entry.states)
     pointers = [b for b in plan.lives if _mentions(text, b.name)]
@@ -296,7 +298,7 @@ def _generate(
             {"name": dtype, "c_type": Buffer("", dtype, n, "scratch").c_type, "elements": n}
             for dtype, n in sorted(plan.sizes.items(), key=lambda item: -np.dtype(item[0]).itemsize)
         ],
-        "summary": _summary(entry, plan.sizes, state_bytes),
+        "summary": [_summary(plan.sizes, state_bytes), *notes],
         "blob_size": 36 + state_bytes,
         "state_bytes": state_bytes,
         "headers": sorted(f for f in files if f in _PUBLIC_HEADERS),
@@ -322,7 +324,7 @@ def _generate(
     )
     compiled = Compiled(
         name=model.name,
-        core=model.core,
+        core=model.core.with_floats() if "edgernn_float.h" in files else model.core,
         files=contents,
         inputs=tuple(_describe_port(b, n, t) for b, n, t in entry.inputs),
         outputs=tuple(_describe_port(b, n, t) for b, n, t in entry.outputs),
@@ -333,6 +335,7 @@ def _generate(
         tables_bytes=tables,
         model_hash=digest,
         metadata=entry.metadata,
+        notes=notes,
     )
     if out_dir is not None:
         compiled.write(out_dir)
@@ -343,6 +346,7 @@ _PUBLIC_HEADERS = (
     "edgernn_fixedpoint.h",
     "edgernn_math.h",
     "edgernn_activation.h",
+    "edgernn_float.h",
     "edgernn_kernels.h",
 )
 
@@ -371,7 +375,9 @@ def _initial(model: Model, buffer: Buffer, raw: Array) -> tuple[str | None, Buff
     """A single first value as text, or a table of first values."""
     flat = raw.reshape(-1)
     if (flat == flat[0]).all():
-        return (emit._float(float(flat[0])) if flat.dtype.kind == "f" else str(int(flat[0]))), None
+        return (
+            float_literal(float(flat[0])) if flat.dtype.kind == "f" else str(int(flat[0]))
+        ), None
     name = f"{model.name}_{buffer.name}_initial"
     constant = Buffer(name, buffer.dtype, buffer.elements, "constant", buffer.comment, flat)
     return None, constant
@@ -403,9 +409,21 @@ def _shorten(text: str, limit: int = 90) -> str:
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
-def _summary(entry: _Entry, scratch: dict[str, int], state_bytes: int) -> list[str]:
+def _summary(scratch: dict[str, int], state_bytes: int) -> str:
     size = sum(n * np.dtype(t).itemsize for t, n in scratch.items())
-    return [f"State {state_bytes} bytes a stream, scratch {size} bytes."]
+    return f"State {state_bytes} bytes a stream, scratch {size} bytes."
+
+
+def _notes(model: Model, entry: _Entry) -> tuple[str, ...]:
+    """What the user should know about the code."""
+    ports = [*entry.inputs, *entry.outputs]
+    floats = [name for _, name, tensor in ports if tensor.dtype == "float32"]
+    if not floats or model.core.floats:
+        return ()
+    return (
+        f"{' and '.join(floats)}: float32, converted in software on a core without an FPU; "
+        "convert with io int8 or int16 to save that.",
+    )
 
 
 def _describe_port(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,10 @@ _FOLDER = Path(__file__).parent / "cores"
 
 @dataclass(frozen=True)
 class Core:
-    """One core. `zig` and `gcc` are flags; `dsp`, `mve` and `floats` say what it can do."""
+    """One core. `zig` and `gcc` are flags; `dsp`, `mve` and `floats` say what it can do.
+
+    `float_zig` and `float_gcc` are the flags for models that hold floats, where they differ.
+    """
 
     name: str
     title: str
@@ -24,9 +27,15 @@ class Core:
     dsp: bool = False
     mve: bool = False
     floats: bool = False
+    float_zig: tuple[str, ...] = ()
+    float_gcc: tuple[str, ...] = ()
     hosted: bool = False
     emulator: str = ""
     optimize: str = "-O2"
+
+    def with_floats(self) -> Core:
+        """The core with the flags that let the compiler use its FPU."""
+        return replace(self, zig=self.float_zig or self.zig, gcc=self.float_gcc or self.gcc)
 
 
 @functools.cache

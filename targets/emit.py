@@ -12,7 +12,7 @@ import numpy as np
 from edgernn.errors import MissingDependencyError
 from targets.expr import Expr, bare, plain
 from targets.ir import Array, Buffer, Elementwise, Kernel, Loop, Reference, Step, View
-from targets.lowering.base import LIMITS
+from targets.lowering.base import LIMITS, float_literal
 
 _INDICES = "ijklmn"
 _WIDTH = 100
@@ -146,7 +146,7 @@ def array(buffer: Buffer) -> str:
 
 def _numbers(data: Array) -> list[str]:
     if data.dtype.kind == "f":
-        words = [_float(float(v)) for v in data.astype(np.float32)]
+        words = [float_literal(float(v)) for v in data.astype(np.float32)]
     else:
         hexadecimal = data.dtype == np.uint32
         words = [f"0x{int(v):08x}" if hexadecimal else _integer(int(v)) for v in data]
@@ -165,7 +165,3 @@ def _integer(value: int) -> str:
     if not -(1 << 31) < value < 1 << 31:
         return f"INT64_C({value})" if value != -(1 << 63) else "INT64_MIN"
     return str(value)
-
-
-def _float(value: float) -> str:
-    return f"{value:.9g}f" if any(c in f"{value:.9g}" for c in ".e") else f"{value:.9g}.0f"

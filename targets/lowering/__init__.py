@@ -7,6 +7,7 @@ the operator. It checks everything it relies on, since the file may come from an
 import targets.lowering.activation
 import targets.lowering.arithmetic
 import targets.lowering.cast
+import targets.lowering.floats
 import targets.lowering.fully_connected
 import targets.lowering.reduce
 import targets.lowering.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -30,14 +31,16 @@ LIMITS = {"int8": (-128, 127), "int16": (-32768, 32767), "int32": (-(1 << 31), (
 
 Lowering = Callable[["Model", Operator], None]
 LOWERINGS: dict[str, Lowering] = {}
+FLOAT_LOWERINGS: dict[str, Lowering] = {}
+"""Used where an operator reads or writes float32; those above may take any type too."""
 
 
-def lowers(*names: str) -> Callable[[Lowering], Lowering]:
-    """Register a function as the lowering of these operators."""
+def lowers(*names: str, floats: bool = False) -> Callable[[Lowering], Lowering]:
+    """Register a function as the lowering of these operators, or of their float32 versions."""
 
     def register(function: Lowering) -> Lowering:
         for name in names:
-            LOWERINGS[name] = function
+            (FLOAT_LOWERINGS if floats else LOWERINGS)[name] = function
         return function
 
     return register
@@ -171,11 +174,22 @@ class Model:
             raise UnsupportedError(
                 f"tensor '{tensor.name}' has the unsupported type {tensor.dtype}"
             )
-        if tensor.dtype == "float32" and not self.core.floats:
+        if tensor.dtype == "float32" and not self.core.floats and tensor.index not in self.edges:
             raise UnsupportedError(
                 f"tensor '{tensor.name}' is float32 and {self.core.name} has no FPU: convert with "
                 "--precision int8 or int16x8"
             )
+
+    @functools.cached_property
+    def edges(self) -> frozenset[int]:
+        """Float inputs and outputs of a model that computes in integers: converted, no more."""
+        graph, inner = self.graph, set[int]()
+        for op in graph.operators:
+            if op.name != "QUANTIZE":
+                inner.update(op.inputs)
+            if op.name != "DEQUANTIZE":
+                inner.update(op.outputs)
+        return frozenset({*graph.inputs, *graph.outputs} - inner)
 
     def scratch(self, dtype: str, elements: int, name: str) -> Buffer:
         """A new scratch buffer."""
@@ -185,6 +199,8 @@ class Model:
         """A constant in flash; equal ones are kept once."""
         array: Array = np.ascontiguousarray(data)
         dtype = array.dtype.newbyteorder("=").name
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise UnsupportedError(f"the constant '{name}' holds infinity or NaN")
         if dtype not in C_TYPES:
             raise UnsupportedError(f"the constant '{name}' has the unsupported type {dtype}")
         key = (dtype, array.tobytes())
@@ -237,9 +253,12 @@ class Model:
 
     def _scalar(self, index: int) -> Expr | None:
         tensor = self.tensor(index)
-        if tensor.data is None or tensor.elements != 1 or tensor.dtype not in LIMITS:
+        if tensor.data is None or tensor.elements != 1:
             return None
-        return number(int(tensor.data.reshape(-1)[0]))
+        value = tensor.data.reshape(-1)[0]
+        if tensor.dtype == "float32" and np.isfinite(value):
+            return real(float_literal(float(value)))
+        return number(int(value)) if tensor.dtype in LIMITS else None
 
     def broadcast(
         self, tensors: Sequence[Tensor], output: Tensor
@@ -294,6 +313,18 @@ class Model:
         return low, high
 
 
+def real(code: str) -> Expr:
+    """A float32 value of which nothing is known."""
+    return Expr(code, 0, 1)
+
+
+def float_literal(value: float) -> str:
+    """A float32 as C writes it."""
+    text = f"{value:.9g}"
+    text += "f" if any(c in text for c in ".e") else ".0f"
+    return f"({text})" if value < 0 else text
+
+
 def identifier(text: str) -> str:
     """A lower-case C identifier made of a name's letters and digits."""
     name = re.sub(r"[^0-9a-zA-Z]+", "_", text).strip("_").lower()[:40].strip("_")
@@ -324,7 +355,11 @@ def lower(model: Model) -> None:
     """Lower every operator of the graph, in order."""
     for op in model.graph.operators:
         model.op = op
+        ends = (*op.inputs[:1], *op.outputs)
+        floats = any(i >= 0 and model.tensor(i).dtype == "float32" for i in ends)
         function = LOWERINGS.get(op.name)
+        if floats:
+            function = FLOAT_LOWERINGS.get(op.name, function)
         if function is None:
             raise model.unsupported("this operator is not supported")
         for index in op.outputs:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgernn.tflite import Operator
+from edgernn.tflite import Operator, Tensor
 from targets import expr
 from targets.expr import Expr, number
 from targets.fixedpoint import quantize_multiplier
@@ -15,12 +15,8 @@ from targets.ir import Kernel, Reference
 from targets.lowering.base import LIMITS, Model, lowers, short_name
 
 
-@lowers("MEAN", "SUM")
-def mean(model: Model, op: Operator) -> None:
-    """The multiplier holds the number of elements too."""
-    x, axes = model.inputs(op, 2)
-    out = model.output(op)
-    dtype = model.same_type(x, out, among=("int8", "int16"))
+def reduced_space(model: Model, x: Tensor, axes: Tensor, out: Tensor) -> tuple[int, int, int]:
+    """The shape of `x` as three dimensions, of which the one in the middle is summed."""
     rank = len(x.shape)
     wanted = model.integers(axes)
     if any(not -rank <= a < rank for a in wanted):
@@ -34,6 +30,16 @@ def mean(model: Model, op: Operator) -> None:
     inner = math.prod(x.shape[between.stop :]) if reduced else 1
     if out.elements != outer * inner or count > 1 << 15:
         raise model.unsupported(f"its output has shape {out.shape}")
+    return outer, count, inner
+
+
+@lowers("MEAN", "SUM")
+def mean(model: Model, op: Operator) -> None:
+    """The multiplier holds the number of elements too."""
+    x, axes = model.inputs(op, 2)
+    out = model.output(op)
+    dtype = model.same_type(x, out, among=("int8", "int16"))
+    outer, count, inner = reduced_space(model, x, axes, out)
     (scale, zero), (scale_out, zero_out) = model.quantization(x), model.quantization(out)
     multiplier, shift = quantize_multiplier(scale / scale_out)
     if op.name == "MEAN":

@@ -34,7 +34,7 @@ class Reference:
         self.values = []
         for name in self.states:
             t = self.graph.tensors[self.graph.signatures["step"].inputs[name]]
-            self.values.append(np.full(t.shape, t.zero_point[0], t.dtype))
+            self.values.append(np.full(t.shape, sum(t.zero_point), t.dtype))
 
     def step(self, *inputs):
         for i, value in zip(self.inputs, inputs, strict=True):

@@ -62,14 +62,14 @@ def _one(op, shape=(1, 4), dtype="int8", out_dtype=None, **options):
         (_one("RELU", (-1, 4)), ["dynamic shape"]),
         (_one("RELU", (0, 4)), ["empty"]),
         (_one("RELU", out_dtype="int16"), ["RELU", "int8, int16"]),
-        (_one("TANH", dtype="float32"), ["float32", "Cortex-M4", "int8"]),
+        (_one("TANH", dtype="float32"), ["float32", "Cortex-M3", "no FPU", "--precision int8"]),
     ],
 )
 def test_refused_models_name_the_culprit(data, words):
     with pytest.raises(UnsupportedError) as error:
-        compile_model(data, "cortex-m4")
+        compile_model(data, "cortex-m3")
     for word in words:
-        assert word.lower().replace("cortex-m4", "cortex-m4") in str(error.value).lower()
+        assert word.lower() in str(error.value).lower()
     assert "\n" not in str(error.value)
 
 
