@@ -47,3 +47,30 @@ def test_every_converted_model_is_bit_exact(name, precision, tmp_path):
     keras.utils.set_random_seed(0)
     model = convert(randomized(MODELS[name]()), recordings(), precision=precision)
     assert_bit_exact(model, built(model, tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("io", ["int8", "int16", "float32"])
+@pytest.mark.parametrize("precision", QUANTIZED)
+def test_every_kind_of_frame_is_bit_exact(precision, io, tmp_path):
+    keras.utils.set_random_seed(0)
+    source = randomized(MODELS["lstm"]())
+    model = convert(source, recordings(), precision=precision, io=io)
+    assert_bit_exact(model, built(model, tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_every_float_model_is_close(name, tmp_path):
+    keras.utils.set_random_seed(0)
+    model = convert(randomized(MODELS[name]()), recordings(), precision="float32")
+    reference, native = Interpreted(model, "tflm"), built(model, tmp_path)
+    random = np.random.default_rng(0)
+    for k in range(STEPS):
+        frame = random.normal(size=model.x.shape).astype(np.float32)
+        expected = (*reference.step(frame), *reference.states())
+        got = (*native.step(frame), *native.states())
+        for a, b in zip(expected, got, strict=True):
+            np.testing.assert_allclose(
+                b.reshape(-1), a.reshape(-1), 1e-5, 1e-5, err_msg=f"step {k}"
+            )
