@@ -193,8 +193,8 @@ def _bounds(values: FloatArray) -> list[float]:
         return [0.0]
     nearly, largest = (float(q) for q in np.quantile(positive, [0.9999, 1.0]))
     return [
-        *(nearly * np.linspace(0.3, 1.0, 15)).tolist(),
-        *np.geomspace(nearly, largest, 9).tolist()[1:],
+        *(nearly * np.linspace(0.4, 1.0, 11)).tolist(),
+        *np.geomspace(nearly, largest, 6).tolist()[1:],
     ]
 
 
