@@ -349,6 +349,7 @@ def _report(
     return {
         "precision": chosen.name,
         "reason": reason,
+        "labels": list(model.labels),
         "layers": [
             {"layer": path, "type": kind, "became": became} for path, kind, became in step.layers
         ],

@@ -124,6 +124,7 @@ def show(report: dict[str, Any], target: Path) -> None:
 
     if report["tried"]:
         console.print(_candidates(report))
+    console.print(f"RMS error by output: {_by_output(report)}", soft_wrap=True, highlight=False)
     size = report["bytes"]
     operators = ", ".join(f"{count} {name}" for name, count in report["operators"].items())
     console.print(f"Operators: {operators}", soft_wrap=True)
@@ -134,6 +135,14 @@ def show(report: dict[str, Any], target: Path) -> None:
         f"(float: {size['float_file']:,})",
         soft_wrap=True,
     )
+
+
+def _by_output(report: dict[str, Any], most: int = 16) -> str:
+    errors = report["errors"]["per_output"]
+    names = report["labels"] or range(len(errors))
+    shown = [f"{n} {e:.3f} %" for n, e in list(zip(names, errors, strict=True))[:most]]
+    left = len(errors) - len(shown)
+    return ", ".join(shown) + (f" and {left} more (see --json)" if left else "")
 
 
 def _candidates(report: dict[str, Any]) -> Any:
