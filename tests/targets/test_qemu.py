@@ -95,6 +95,19 @@ def test_the_image_is_complete_and_counted(small):
     assert image.ram_bytes < 2560
 
 
+@pytest.mark.parametrize("cc", [None, pytest.param("arm-none-eabi-gcc", marks=needs_gcc)])
+@pytest.mark.parametrize("name", boards())
+def test_variables_are_in_ram_and_code_is_in_flash(small, name, cc):
+    place, image = board(name), firmware.build(small, name, cc).image
+    ram = range(place.ram_origin, place.ram_origin + place.ram_bytes + 1)
+    flash = range(place.flash_origin, place.flash_origin + place.flash_bytes)
+    for symbol in ("data_start", "data_end", "bss_start", "bss_end", "stack_bottom", "stack_top"):
+        assert image.symbols[symbol].address in ram, symbol
+    for symbol in ("vectors", "reset_handler", "model_step", "data_image"):
+        assert image.symbols[symbol].address in flash, symbol
+    assert image.symbols["bss_start"].address < image.symbols["bss_end"].address
+
+
 def small_board(monkeypatch, **limits):
     place = dataclasses.replace(board("netduinoplus2"), **limits)
     monkeypatch.setattr(firmware, "board", lambda name: place)
@@ -189,8 +202,9 @@ def test_every_board_boots_and_is_bit_exact(name, small):
 @needs_gcc
 @pytest.mark.slow
 @pytest.mark.parametrize("optimize", ["-O0", "-O3"])
-def test_firmware_built_by_gcc_is_bit_exact(small, optimize):
-    image = firmware.build(small, "mps2-an386", "arm-none-eabi-gcc", optimize=optimize)
+@pytest.mark.parametrize("name", ["microbit", "netduinoplus2", "mps3-an547"])
+def test_firmware_built_by_gcc_is_bit_exact(small, name, optimize):
+    image = firmware.build(small, name, "arm-none-eabi-gcc", optimize=optimize)
     step, reference = qemu.BoardStep(image), Reference(small)
     for x in frames(step.compiled.inputs[0], 30):
         same(reference, step, x)

@@ -9,7 +9,7 @@ from edgernn import load
 from edgernn.errors import InputError, MissingDependencyError, ModelFileError
 from edgernn.metadata import KEY, Golden, Metadata
 from targets import executors, frames, verification
-from tests.targets.build import step_model
+from tests.targets.build import Builder, step_model
 from tests.targets.reference import Reference
 
 SMALL = {"features": 12, "units": 16, "classes": 5}
@@ -193,3 +193,15 @@ def test_the_keras_model_is_compared_too(tmp_path):
     other = keras.Sequential([keras.Input((None, 5)), keras.layers.GRU(8)])
     with pytest.raises(InputError, match=r"takes frames \(5,\), the step \(6,\)"):
         edgernn.verify(step, (), keras=other, steps=5)
+
+
+def test_a_float_model_passes_within_rounding():
+    builder = Builder()
+    x, y = (builder.tensor(name, (1, 8), "float32") for name in "xy")
+    builder.op("TANH", [x], [y])
+    result = edgernn.verify(builder.finish([x], [y]), ("cortex-m4",), steps=40)
+    assert result.passed
+    assert not result.quantized
+    result.entries[-1].tensors[0].max_difference = 1e-3
+    result.entries[-1].divergence = verification.Divergence(0, "y", 0, 0.0, 1e-3)
+    assert not result.passed
