@@ -165,12 +165,18 @@ def create(backend: str, program: Program) -> Interpreter:
     """
     module = _module(backend)
     try:
-        return BACKENDS[backend].create(module, program)
+        interpreter = BACKENDS[backend].create(module, program)
     except EdgernnError:
         raise
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelFileError(f"{backend} cannot run this model: {reason}") from error
+    for tensor, array in zip(program.outputs, interpreter.outputs, strict=True):
+        if array.shape != tensor.shape:
+            raise ModelFileError(
+                f"tensor '{tensor.name}' is {tensor.shape} in the file and {array.shape} in fact"
+            )
+    return interpreter
 
 
 def _module(name: str) -> Any:

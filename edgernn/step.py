@@ -53,6 +53,7 @@ def find_step(graph: Graph, metadata: md.Metadata) -> Step:
     x = _the_one(graph, inputs, carried, "input", "the frame")
     y = _the_one(graph, outputs, carried, "output", "the prediction")
     _refuse_hidden_state(graph)
+    _refuse_missing_scales(graph)
     known = {state.name: state for state in metadata.states}
     states = tuple(
         _state(name, graph.tensors[inputs[name]], graph.tensors[outputs[name]], known.get(name))
@@ -62,6 +63,14 @@ def find_step(graph: Graph, metadata: md.Metadata) -> Step:
         raise ModelFileError(f"the metadata names a state '{name}' that the graph does not have")
     _check_metadata(x, y, metadata)
     return Step(x, y, states)
+
+
+def _refuse_missing_scales(graph: Graph) -> None:
+    """Interpreters abort the whole process on an 8- or 16-bit result that has no scale."""
+    for op in graph.operators:
+        for tensor in (graph.tensors[i] for i in op.outputs):
+            if tensor.dtype in ("int8", "int16", "uint8") and not tensor.scale:
+                raise ModelFileError(f"tensor '{tensor.name}' is {tensor.dtype} and has no scale")
 
 
 def frame_shape(x: Tensor, frames_per_step: int) -> tuple[int, ...]:

@@ -49,3 +49,11 @@ def test_copying_and_shared_memory_agree(monkeypatch, dtype):
     shared = load(build(dtype)).stream("litert").push(frames)
     monkeypatch.setattr(interpreters, "_MOVING", ("ADD",))
     assert np.array_equal(load(build(dtype)).stream("litert").push(frames), shared)
+
+
+def test_a_result_of_another_shape_than_declared_is_the_models_fault():
+    def declare_too_much(model):
+        model.subgraphs[0].tensors[4].shape = [1, 9]
+
+    with pytest.raises(ModelFileError, match=r"'y' is \(1, 9\) in the file and \(1, 4\) in fact"):
+        load(build(tweak=declare_too_much)).stream("litert")

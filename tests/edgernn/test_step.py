@@ -44,7 +44,12 @@ def unquantized(model):
     model.subgraphs[0].tensors[0].quantization = None
 
 
+def sum_without_scale(model):
+    model.subgraphs[0].tensors[1].quantization = None
+
+
 BROKEN = {
+    "inner scale": (sum_without_scale, "tensor 'sum' is int8 and has no scale"),
     "state dtype": (tensor(3, type=TYPES["int16"]), "state 'h' enters with dtype int8"),
     "state shape": (tensor(3, shape=[1, 5]), "state 'h' enters with shape"),
     "state scale": (tensor(3, scale=[0.5]), "state 'h' enters with scale"),
