@@ -277,6 +277,8 @@ def _generate(
     digest = hashlib.sha256(data).hexdigest()
     state_bytes = sum(b.bytes for b, *_ in entry.states)
     pointers = [b for b in plan.lives if _mentions(text, b.name)]
+    arguments = [b.name for b, *_ in [*entry.inputs, *entry.outputs]]
+    unused = [name for name in ["state", *arguments] if not _mentions(text, name)]
     values: dict[str, Any] = {
         "name": model.name,
         "version": _version(),
@@ -304,6 +306,7 @@ def _generate(
         "headers": sorted(f for f in files if f in _PUBLIC_HEADERS),
         "key": ", ".join(f"0x{digest[i : i + 2]}" for i in range(0, 32, 2)),
         "pointers": pointers,
+        "unused": unused if pointers else [*unused, "scratch"],
         "steps": infos,
         "marks": marks,
         "constants": used,
@@ -346,7 +349,9 @@ _PUBLIC_HEADERS = (
     "edgernn_fixedpoint.h",
     "edgernn_math.h",
     "edgernn_activation.h",
+    "edgernn_conv.h",
     "edgernn_float.h",
+    "edgernn_gather.h",
     "edgernn_kernels.h",
 )
 

@@ -7,8 +7,11 @@ the operator. It checks everything it relies on, since the file may come from an
 import targets.lowering.activation
 import targets.lowering.arithmetic
 import targets.lowering.cast
+import targets.lowering.convolution
 import targets.lowering.floats
 import targets.lowering.fully_connected
+import targets.lowering.gather
+import targets.lowering.rectifiers
 import targets.lowering.reduce
 import targets.lowering.shape
 import targets.lowering.softmax  # noqa: F401  (each import registers its operators)

@@ -15,7 +15,7 @@ from targets.lowering.base import LIMITS, Model, lowers
 Table = Callable[[int], int]
 
 
-def _lookup(model: Model, op: Operator, function: Table) -> None:
+def lookup(model: Model, op: Operator, function: Table) -> None:
     """A unary function of an int8 tensor as a table of 256 bytes."""
     values = np.array([function(x) for x in range(-128, 128)], np.int8)
     table = model.constant(values, f"{op.name.lower()}_table", f"{op.name} of '{model.layer(op)}'")
@@ -34,7 +34,7 @@ def sigmoids(model: Model, op: Operator) -> None:
     (x,) = model.inputs(op, 1)
     out = model.output(op)
     if model.same_type(x, out, among=("int8", "int16")) == "int8":
-        _lookup(model, op, _sigmoid8(model, op, x, out))
+        lookup(model, op, _sigmoid8(model, op, x, out))
     else:
         _sigmoid16(model, op, x, out)
 
@@ -115,7 +115,7 @@ def relu(model: Model, op: Operator) -> None:
     out = model.output(op)
     dtype = model.same_type(x, out, among=("int8", "int16"))
     (scale, zero), (scale_out, zero_out) = model.quantization(x), model.quantization(out)
-    scaling = fixedpoint.quantize_multiplier(float(np.float32(scale) / np.float32(scale_out)))
+    scaling = fixedpoint.quantize_multiplier(scale / scale_out)
     low, high = LIMITS[dtype]
 
     def build(inputs: Sequence[Expr]) -> Expr:

@@ -52,7 +52,11 @@ class Dense:
 @lowers("FULLY_CONNECTED")
 def fully_connected(model: Model, op: Operator) -> None:
     """Weights are packed and constants computed here; the kernel only multiplies."""
-    dense = _check(model, op)
+    matrix_product(model, op, _check(model, op))
+
+
+def matrix_product(model: Model, op: Operator, dense: Dense) -> None:
+    """Append the fastest kernel that is exact."""
     if not _fast(model, op, dense):
         _general(model, op, dense)
 
@@ -73,16 +77,15 @@ def _check(model: Model, op: Operator) -> Dense:
     batches = x.elements // columns
     if out.elements != batches * rows or max(rows, columns) > 32767:
         raise model.unsupported(f"weights {w.shape} fit neither {x.shape} nor {out.shape}")
-    bias, narrow, bias_scale = _bias(model, op, dtype, rows)
+    bias, narrow, bias_scale = bias_values(model, op, dtype, rows)
     scale_x, zero_x = model.quantization(x)
     scale, zero = model.quantization(out)
     if len(w.scale) not in (1, rows) or (len(w.scale) == rows > 1 and w.axis != 0):
         raise model.unsupported(f"its weights have {len(w.scale)} scales along axis {w.axis}")
     if len(w.scale) == 1:
-        product = float(np.float32(scale_x) * np.float32(w.scale[0]))
         if bias_scale is not None and abs(scale_x * w.scale[0] - bias_scale) / scale > 0.02:
             raise model.unsupported("its bias has another scale than its sums")
-        scalings = [quantize_multiplier(product / scale)]
+        scalings = [quantize_multiplier(scale_x * w.scale[0] / scale)]
         weight_zero = w.zero_point[0]
     else:
         scalings = [quantize_multiplier(scale_x * s / scale) for s in w.scale]
@@ -108,7 +111,9 @@ def _check(model: Model, op: Operator) -> Dense:
     )
 
 
-def _bias(model: Model, op: Operator, dtype: str, rows: int) -> tuple[Integers, bool, float | None]:
+def bias_values(
+    model: Model, op: Operator, dtype: str, rows: int
+) -> tuple[Integers, bool, float | None]:
     """The bias, whether sums have 32 bits, and the bias's scale."""
     if len(op.inputs) == 2 or op.inputs[2] < 0:
         narrow = dtype == "int8" or op.options.get("quantized_bias_type", 0) == 2

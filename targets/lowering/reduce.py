@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from edgernn.tflite import Operator, Tensor
 from targets import expr
 from targets.expr import Expr, number
@@ -68,9 +66,7 @@ def rsqrt(model: Model, op: Operator) -> None:
     out = model.output(op)
     dtype = model.same_type(x, out, among=("int8", "int16"))
     (scale, zero), (scale_out, zero_out) = model.quantization(x), model.quantization(out)
-    f = np.float32
-    real = 1.0 / float(f(np.sqrt(f(scale))) * f(scale_out))
-    multiplier, shift = quantize_multiplier(real)
+    multiplier, shift = quantize_multiplier(1.0 / (math.sqrt(scale) * scale_out))
     low, high = LIMITS[dtype]
 
     def build(inputs: Sequence[Expr]) -> Expr:

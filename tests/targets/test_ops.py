@@ -258,3 +258,18 @@ def test_multipliers_are_right_to_the_last_bit(name, dtype):
         out = b.tensor("out", (1, 4096), dtype, top.get(name, max(s1, s2) * random.uniform(0.6, 2)))
         b.op(name, [x, y], [out])
         exact(b.finish([x, y], [out]))
+
+
+@pytest.mark.parametrize("name", ["RELU", "LEAKY_RELU", "ABS", "QUANTIZE"])
+def test_every_value_of_int16(name):
+    """All of them, at scales whose multipliers differ in single and in double precision."""
+    random, every = np.random.default_rng(3), np.arange(-32768, 32768, dtype=np.int16)
+    for _ in range(4):
+        scale = np.float32(10 ** random.uniform(-5, -2))
+        b = Builder()
+        x = b.tensor("x", (1, 65536), "int16", scale)
+        out = b.tensor("out", (1, 65536), "int16", np.float32(scale * random.uniform(0.4, 3)))
+        b.op(name, [x], [out], **({"alpha": 0.3} if name == "LEAKY_RELU" else {}))
+        data = b.finish([x], [out])
+        expected, got = Reference(data).step(every[None]), load_native(data).step(every[None])
+        np.testing.assert_array_equal(expected[0], got[0])

@@ -1,0 +1,171 @@
+"""CONV_2D, DEPTHWISE_CONV_2D and pooling, int8 and int16.
+
+A convolution whose window covers its whole input, as in a step over buffered frames, is a matrix
+product and takes the kernels of FULLY_CONNECTED.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn.tflite import Operator, Tensor
+from edgernn.tflite_schema import PADDINGS
+from targets.fixedpoint import quantize_multiplier, reduced_multiplier
+from targets.ir import Kernel, Reference
+from targets.lowering.base import LIMITS, Model, lowers, short_name
+from targets.lowering.fully_connected import Dense, bias_values, matrix_product
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where a window moves over an image, height before width."""
+
+    image: tuple[int, int]
+    out: tuple[int, int]
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    pad: tuple[int, int]
+
+    @property
+    def covers_all(self) -> bool:
+        """Whether there is one position, which covers the whole image."""
+        return self.size == self.image and self.out == (1, 1) and self.pad == (0, 0)
+
+    def parameters(self, batches: int, depth: int) -> str:
+        """The initialiser of an `edgernn_window_t`."""
+        pairs = (self.out, self.size, self.stride, self.dilation, self.pad)
+        numbers = [batches, *self.image, depth, *(n for pair in pairs for n in pair)]
+        return "{" + ", ".join(map(str, numbers)) + "}"
+
+
+def _window(model: Model, op: Operator, x: Tensor, out: Tensor, size: tuple[int, int]) -> Window:
+    if len(x.shape) != 4 or len(out.shape) != 4 or x.shape[0] != out.shape[0]:
+        raise model.unsupported(f"from shape {x.shape} to {out.shape}")
+    padding = int(op.options["padding"])
+    stride = int(op.options["stride_h"]), int(op.options["stride_w"])
+    dilation = (
+        int(op.options.get("dilation_h_factor", 1)),
+        int(op.options.get("dilation_w_factor", 1)),
+    )
+    if padding not in range(len(PADDINGS)):
+        raise model.unsupported(f"it has the unknown padding {padding}")
+    if not all(1 <= n <= 1 << 16 for n in (*stride, *dilation, *size)):
+        raise model.unsupported(f"its window {size} has strides {stride} and dilations {dilation}")
+    pads = []
+    for axis in range(2):
+        n, count = x.shape[1 + axis], out.shape[1 + axis]
+        reach = (size[axis] - 1) * dilation[axis] + 1
+        fits = n - reach if PADDINGS[padding] == "VALID" else n - 1
+        if fits < 0 or count != fits // stride[axis] + 1:
+            raise model.unsupported(f"from shape {x.shape} to {out.shape} with window {size}")
+        pads.append(max((count - 1) * stride[axis] + reach - n, 0) // 2)
+    image, positions = (x.shape[1], x.shape[2]), (out.shape[1], out.shape[2])
+    return Window(image, positions, size, stride, dilation, (pads[0], pads[1]))
+
+
+@lowers("CONV_2D", "DEPTHWISE_CONV_2D")
+def convolution(model: Model, op: Operator) -> None:
+    """Both kinds: a depthwise one has a group for each channel."""
+    if len(op.inputs) not in (2, 3) or min(op.inputs[:2]) < 0:
+        raise model.unsupported(f"it has {len(op.inputs)} inputs")
+    x, w, out = model.tensor(op.inputs[0]), model.tensor(op.inputs[1]), model.output(op)
+    dtype = model.same_type(x, out, among=("int8", "int16"))
+    if w.data is None or w.dtype != "int8" or len(w.shape) != 4 or 0 in w.shape:
+        raise model.unsupported("its weights are not a constant int8 array of rank 4")
+    window = _window(model, op, x, out, (w.shape[1], w.shape[2]))
+    weights, rows, axis = w.data.astype(np.int64), w.shape[0], 0
+    if op.name == "DEPTHWISE_CONV_2D":
+        if w.shape[0] != 1:
+            raise model.unsupported(f"its weights have the shape {w.shape}")
+        weights, rows, axis = weights.transpose(3, 1, 2, 0), w.shape[3], 3
+    group_depth = weights.shape[3]
+    groups = x.shape[3] // group_depth
+    if x.shape[3] != groups * group_depth or rows % groups or out.shape[3] != rows:
+        raise model.unsupported(f"weights {w.shape} fit neither {x.shape} nor {out.shape}")
+    if any(w.zero_point):
+        raise model.unsupported("its weights have a zero point")
+    if len(w.scale) not in (1, rows) or (len(w.scale) > 1 and w.axis != axis):
+        raise model.unsupported(f"its weights have {len(w.scale)} scales along axis {w.axis}")
+    bias, narrow, _ = bias_values(model, op, dtype, rows)
+    if op.name == "DEPTHWISE_CONV_2D" and dtype == "int16":
+        if len(op.inputs) == 3 and op.inputs[2] >= 0 and narrow:
+            raise model.unsupported("its bias is not int64")
+        narrow = False
+    (scale_x, zero_x), (scale, zero) = model.quantization(x), model.quantization(out)
+    scalings = [quantize_multiplier(scale_x * s / scale) for s in w.scale]
+    if any(not -31 <= s <= (30 if narrow else 7) for _, s in scalings):
+        raise model.unsupported("its scales are out of range")
+    low, high = model.activation_range(out, str(op.options["fused_activation_function"]))
+    matrix = weights.reshape(rows, -1)
+    dense = Dense(
+        x, out, matrix, bias, scalings, zero_x, 0, zero, low, high, narrow, x.shape[0]
+    )  # fmt: skip
+    if dtype == "int16" and (zero_x or zero):
+        raise model.unsupported("int16 needs zero points of 0")
+    largest = -LIMITS[dtype][0] + abs(zero_x)
+    if narrow and (np.abs(matrix).sum(1) * largest + np.abs(bias)).max() >= 1 << 31:
+        raise model.unsupported("its sums may overflow 32 bits")
+    if groups == 1 and window.covers_all and max(matrix.shape) <= 32767:
+        matrix_product(model, op, dense)
+    else:
+        _windowed(model, op, dense, window, groups, group_depth)
+
+
+def _windowed(
+    model: Model, op: Operator, dense: Dense, window: Window, groups: int, depth: int
+) -> None:
+    rows = len(dense.weights)
+    stem, label = short_name(model.layer(op)), f"{model.layer(op)} {list(dense.weights.shape)}"
+    factors = [m if dense.narrow else reduced_multiplier(m) for m, _ in dense.scalings]
+    names = [
+        model.constant(np.array(values, kind), f"{stem}_{part}", label).name
+        for values, kind, part in (
+            (dense.weights, np.int8, "weights"),
+            (dense.bias, np.int64, "bias"),
+            (factors, np.int32, "multiplier"),
+            ([s for _, s in dense.scalings], np.int8, "shift"),
+        )
+    ]
+    parameters = (
+        f"{window.parameters(dense.batches, dense.x.shape[3])}, {', '.join(names)}, {rows}, "
+        f"{rows // groups}, {depth}, {int(len(factors) > 1)}, {dense.input_zero}, "
+        f"{dense.output_zero}, {dense.low}, {dense.high}, {int(dense.narrow)}"
+    )
+    _append(model, op, f"edgernn_conv_s{dense.x.dtype[3:]}", "edgernn_conv_t", parameters)
+
+
+def _append(model: Model, op: Operator, function: str, kind: str, parameters: str) -> None:
+    name = model.unique(f"{model.name}_{short_name(model.layer(op))}_window")
+    model.records.append((kind, name, parameters))
+
+    def call(node: Kernel, reference: Reference) -> list[str]:
+        return [f"{function}(&{name}, {reference(node.inputs[0])}, {reference(node.outputs[0])});"]
+
+    x, y = model.view(op.inputs[0]), model.define(op.outputs[0])
+    files = (f"{function}.c", "edgernn_conv.h")
+    model.add(Kernel(op.name, model.layer(op), [x], [y], files=files, call=call))
+
+
+@lowers("AVERAGE_POOL_2D", "MAX_POOL_2D")
+def pool(model: Model, op: Operator) -> None:
+    """The reference does not rescale, so both scales must agree."""
+    (x,) = model.inputs(op, 1)
+    out = model.output(op)
+    dtype = model.same_type(x, out, among=("int8", "int16"))
+    if (x.scale, x.zero_point) != (out.scale, out.zero_point):
+        raise model.unsupported("its output has another scale than its input")
+    size = int(op.options["filter_height"]), int(op.options["filter_width"])
+    window = _window(model, op, x, out, size)
+    if x.shape[3] != out.shape[3] or size[0] * size[1] > 1 << 15:
+        raise model.unsupported(f"from shape {x.shape} to {out.shape} with window {size}")
+    low, high = model.activation_range(out, str(op.options["fused_activation_function"]))
+    low, high = max(low, LIMITS[dtype][0]), min(high, LIMITS[dtype][1])
+    parameters = f"{window.parameters(x.shape[0], x.shape[3])}, {low}, {high}"
+    function = f"edgernn_{op.name.removesuffix('_2D').lower()}_s{dtype[3:]}"
+    _append(model, op, function, "edgernn_pool_t", parameters)
