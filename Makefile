@@ -10,7 +10,7 @@ demo: $(READY)
 	$(BIN)/edgernn demo
 
 test: $(READY) lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

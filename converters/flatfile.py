@@ -56,8 +56,21 @@ def name_signature(data: bytes, names: dict[str, str]) -> bytes:
         suffix = "" if kind == "inputs" else "_next"
         for name, index in zip(order, indices, strict=True):
             graph.tensors[index].name = (name if name == first else name + suffix).encode()
+    _name_results(graph)
     model.metadata = []
     return pack(model)
+
+
+def _name_results(graph: Any) -> None:
+    """Name the result of a matrix product as its weights were, and that of a gate after its sum."""
+    for op in graph.operators:
+        source, result = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+        weights = graph.tensors[op.inputs[1]] if len(op.inputs) > 1 else None
+        if weights is not None and result.name.split(b";")[0] == weights.name + b"1":
+            result.name = weights.name
+            weights.name += b"_weights"
+        if len(op.inputs) == 1 and source.name.endswith(b"_sum") and b"/" in result.name:
+            result.name = source.name[: -len("_sum")]
 
 
 def free_int16_scales(data: bytes) -> bytes:

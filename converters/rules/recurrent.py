@@ -109,9 +109,16 @@ def _biases(one: Any, count: int) -> list[Any]:
     return _gates(one.bias, count) if one.use_bias else [None] * count
 
 
-def _affine(x: Any, kernel: Any, bias: Any) -> Any:
-    y = tf.matmul(x, kernel)
-    return y if bias is None else tf.nn.bias_add(y, bias)
+def _affine(x: Any, kernel: Any, bias: Any, name: str) -> Any:
+    y = tf.matmul(x, kernel, name=name)
+    return y if bias is None else tf.nn.bias_add(y, bias, name=f"{name}_bias")
+
+
+def _sum(name: str, wx: Any, uh: Any) -> Any:
+    return tf.add(wx, uh, name=f"{name}_sum")
+
+
+# The names given to operators become those of tensors in the file, and of variables in generated C.
 
 
 @cell(keras.layers.SimpleRNNCell)
@@ -119,8 +126,9 @@ def simple_rnn_cell(one: Any, x: Any, states: Sequence[Any]) -> tuple[Any, list[
     """`h' = act(W x + b + U h)`."""
     (h,) = states
     bias = tf.convert_to_tensor(one.bias) if one.use_bias else None
-    wx = _affine(x, tf.convert_to_tensor(one.kernel), bias)
-    h = one.activation(wx + tf.matmul(h, tf.convert_to_tensor(one.recurrent_kernel)))
+    wx = _affine(x, tf.convert_to_tensor(one.kernel), bias, "h_x")
+    uh = tf.matmul(h, tf.convert_to_tensor(one.recurrent_kernel), name="h_h")
+    h = one.activation(_sum("h", wx, uh))
     return h, [h]
 
 
@@ -129,12 +137,13 @@ def lstm_cell(one: Any, x: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
     """`c' = f c + i g`, `h' = o act(c')`; Keras' gate order is i, f, g, o."""
     h, c = states
     kernels, recurrents = _gates(one.kernel, 4), _gates(one.recurrent_kernel, 4)
-    sums = [
-        _affine(x, w, b) + tf.matmul(h, u)
-        for w, u, b in zip(kernels, recurrents, _biases(one, 4), strict=True)
-    ]
-    i, f, o = (one.recurrent_activation(sums[k]) for k in (0, 1, 3))
-    c = f * c + i * one.activation(sums[2])
+    i, f, g, o = (
+        _sum(gate, _affine(x, w, b, f"{gate}_x"), tf.matmul(h, u, name=f"{gate}_h"))
+        for gate, w, u, b in zip("ifgo", kernels, recurrents, _biases(one, 4), strict=True)
+    )
+    i, f, o = (one.recurrent_activation(gate) for gate in (i, f, o))
+    kept = tf.multiply(f, c, name="kept")
+    c = kept + tf.multiply(i, one.activation(g), name="added")
     h = o * one.activation(c)
     return h, [h, c]
 
@@ -161,12 +170,18 @@ def gru_cell(one: Any, x: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
         bz, br, bg = _gates(bias, 3) if bias is not None else (None, None, None)
     if one.recurrent_activation is activations.FORMULAS["sigmoid"]:
         bz = None if bz is None else -bz
-        u = one.recurrent_activation(_affine(x, -wz, bz) + tf.matmul(h, -uz))
+        u = _sum("u", _affine(x, -wz, bz, "u_x"), tf.matmul(h, -uz, name="u_h"))
+        u = one.recurrent_activation(u)
     else:
-        u = 1.0 - one.recurrent_activation(_affine(x, wz, bz) + tf.matmul(h, uz))
-    r = one.recurrent_activation(_affine(x, wr, br) + tf.matmul(h, ur))
-    after = one.reset_after
-    recurrent = r * _affine(h, ug, recurrent_bias) if after else tf.matmul(r * h, ug)
-    g = one.activation(_affine(x, wg, bg) + recurrent)
-    h = h + u * (g - h)
+        z = _sum("z", _affine(x, wz, bz, "z_x"), tf.matmul(h, uz, name="z_h"))
+        u = 1.0 - one.recurrent_activation(z)
+    r = _sum("r", _affine(x, wr, br, "r_x"), tf.matmul(h, ur, name="r_h"))
+    r = one.recurrent_activation(r)
+    if one.reset_after:
+        recurrent = tf.multiply(r, _affine(h, ug, recurrent_bias, "g_h"), name="g_reset")
+    else:
+        recurrent = tf.matmul(tf.multiply(r, h, name="h_reset"), ug, name="g_h")
+    g = one.activation(_sum("g", _affine(x, wg, bg, "g_x"), recurrent))
+    change = tf.multiply(u, tf.subtract(g, h, name="difference"), name="change")
+    h = h + change
     return h, [h]

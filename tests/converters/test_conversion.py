@@ -42,7 +42,7 @@ def gru():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", QUANTIZED)
-@pytest.mark.parametrize("name", [n for n in MODELS if n != "simple_leaky"])
+@pytest.mark.parametrize("name", MODELS)
 def test_every_layer_quantizes_within_bounds(name, precision):
     keras.utils.set_random_seed(0)
     model = convert(randomized(MODELS[name]()), recordings(), precision=precision)
