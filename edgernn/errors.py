@@ -4,6 +4,10 @@
 class EdgernnError(ValueError):
     """Base of every error that is the input's fault; the command line exits with 2."""
 
+    def __str__(self) -> str:
+        """One line, whatever names of the input are in it."""
+        return " ".join(super().__str__().split())
+
 
 class ModelFileError(EdgernnError):
     """A file is not a readable `.tflite`, or breaks the step-model contract."""

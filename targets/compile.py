@@ -141,14 +141,23 @@ def compile_model(
     prefix = identifier(name or stem)
     if name is not None and (prefix != name or not re.fullmatch(r"[a-z_]\w*", name)):
         raise InputError(f"'{name}' is no lower-case C identifier of at most 40 characters")
-    graph = read(data)
+    compiled = compile_graph(read(data), data, chosen, prefix, marks)
+    if out_dir is not None:
+        compiled.write(out_dir)
+    return compiled
+
+
+def compile_graph(
+    graph: Graph, data: bytes, chosen: Core, prefix: str, marks: bool = False
+) -> Compiled:
+    """Compile a graph that was read from a file of these bytes."""
     lowered = Model(graph, chosen, prefix)
     for word in ("state", "scratch", *_RESERVED, *emit._INDICES):
         lowered.unique(word)
     entry = _entry(lowered, graph)
     lower(lowered)
     steps = _finish(lowered, entry)
-    return _generate(lowered, entry, steps, data, marks, out_dir)
+    return _generate(lowered, entry, steps, data, marks)
 
 
 _RESERVED = """auto break case char const continue default do double else enum extern float for goto
@@ -259,7 +268,6 @@ def _generate(
     steps: Sequence[Step],
     data: bytes,
     marks: bool,
-    out_dir: str | os.PathLike[str] | None,
 ) -> Compiled:
     plan = memory.plan(steps)
     infos = tuple(_info(step) for step in steps)
@@ -325,7 +333,7 @@ def _generate(
     tables = sum(c.bytes for c in used if _TABLE.search(c.name)) + (
         514 if "edgernn_sigmoid_table.c" in files else 0
     )
-    compiled = Compiled(
+    return Compiled(
         name=model.name,
         core=model.core.with_floats() if "edgernn_float.h" in files else model.core,
         files=contents,
@@ -340,9 +348,6 @@ def _generate(
         metadata=entry.metadata,
         notes=notes,
     )
-    if out_dir is not None:
-        compiled.write(out_dir)
-    return compiled
 
 
 _PUBLIC_HEADERS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,20 +24,24 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def render(template: str, folder: Path = _TEMPLATES, **values: Any) -> str:
     """Fill one of the templates in a folder."""
+    return str(_environment(folder).get_template(template).render(**values))
+
+
+@functools.cache
+def _environment(folder: Path) -> Any:
     try:
         import jinja2
     except ImportError:
         raise MissingDependencyError(
             "compiling needs Jinja2: run `pip install 'edgernn[mcu]'`"
         ) from None
-    environment = jinja2.Environment(
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    return environment.get_template(template).render(**values)
 
 
 def reference(view: View) -> str:

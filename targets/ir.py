@@ -138,7 +138,7 @@ class Elementwise(Node):
 
 def dense_strides(dims: Sequence[int]) -> tuple[int, ...]:
     """Steps in elements of a dense array, along each of its dimensions."""
-    steps = [1]
+    steps = [1] if dims else []
     for n in reversed(dims[1:]):
         steps.append(steps[-1] * n)
     return tuple(reversed(steps))

@@ -91,6 +91,8 @@ class Model:
 
     def tensor(self, index: int) -> Tensor:
         """A tensor of the graph."""
+        if index < 0:
+            raise self.unsupported("an input is missing")
         return self.graph.tensors[index]
 
     def inputs(self, op: Operator, *counts: int) -> list[Tensor]:
@@ -109,6 +111,8 @@ class Model:
         """Scale and zero point of a tensor quantized as a whole."""
         if len(tensor.scale) != 1:
             raise self.unsupported(f"tensor '{tensor.name}' has {len(tensor.scale)} scales")
+        if not 2.0**-100 < tensor.scale[0] < 2.0**100:
+            raise self.unsupported(f"tensor '{tensor.name}' has the scale {tensor.scale[0]:g}")
         low, high = LIMITS.get(tensor.dtype, (0, 0))
         if not low <= tensor.zero_point[0] <= high:
             raise self.unsupported(f"tensor '{tensor.name}' has a zero point outside its type")
@@ -362,6 +366,8 @@ def lower(model: Model) -> None:
             function = FLOAT_LOWERINGS.get(op.name, function)
         if function is None:
             raise model.unsupported("this operator is not supported")
+        if not op.outputs:
+            raise model.unsupported("it has no output")
         for index in op.outputs:
             if index in model.views or model.tensor(index).data is not None:
                 raise ModelFileError(f"tensor '{model.tensor(index).name}' is computed twice")

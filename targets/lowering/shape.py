@@ -13,6 +13,8 @@ from targets.lowering.base import Model, lowers
 @lowers("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 def reshape(model: Model, op: Operator) -> None:
     """Another shape of the same elements."""
+    if len(op.inputs) not in (1, 2):
+        raise model.unsupported(f"it has {len(op.inputs)} inputs")
     x, out = model.tensor(op.inputs[0]), model.output(op)
     if x.elements != out.elements or x.dtype != out.dtype:
         raise model.unsupported(f"from {x.shape} {x.dtype} to {out.shape} {out.dtype}")

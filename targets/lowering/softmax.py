@@ -37,8 +37,8 @@ def _softmax8(model: Model, op: Operator, x: Tensor, out: Tensor) -> None:
     if x.shape[-1] > 4095:
         raise model.unsupported(f"{x.shape[-1]} elements overflow its sum")
     real = min(float(op.options["beta"]) * scale * (1 << (31 - integer_bits)), 2.0**31 - 1)
-    if real <= 1.0:
-        raise model.unsupported("its input scale is too small")
+    if not real > 1.0:
+        raise model.unsupported("its input scale or beta is too small")
     multiplier, shift = quantize_multiplier(real)
     radius = fixedpoint.input_radius(integer_bits, shift)
     table = [
@@ -59,8 +59,8 @@ def _softmax16(model: Model, op: Operator, x: Tensor, out: Tensor) -> None:
     if x.shape[-1] > 65535:
         raise model.unsupported(f"{x.shape[-1]} elements overflow its sum")
     real = scale * float(op.options["beta"]) / (10.0 / 65535.0)
-    if real <= 0:
-        raise model.unsupported("its beta is not positive")
+    if not 0 < real < 1 << 31:
+        raise model.unsupported("its beta is not positive or too large")
     multiplier, shift = quantize_multiplier(real)
     if shift > 14:
         raise model.unsupported("its input scale is too large")
