@@ -18,7 +18,7 @@ from edgernn import metadata as md
 from edgernn.errors import InputError, ModelFileError
 from edgernn.step import SIGNATURE, find_step
 from edgernn.tflite import Graph, Tensor, read
-from targets import emit, fuse, memory
+from targets import emit, fuse, memory, vector
 from targets.cores import Core, core
 from targets.ir import Array, Buffer, Elementwise, Kernel, Loop, Step, View
 from targets.lowering import Model, lower
@@ -270,7 +270,7 @@ def _generate(
     marks: bool,
 ) -> Compiled:
     plan = memory.plan(steps)
-    infos = tuple(_info(step) for step in steps)
+    infos = tuple(_info(step, model.core.mve) for step in steps)
     text = "\n".join(line for info in infos for line in info.lines)
     used = [c for c in model.constants if re.search(rf"\b{c.name}\b", text)]
     records = [r for r in model.records if re.search(rf"\b{r[1]}\b", text)]
@@ -282,6 +282,8 @@ def _generate(
     used += [c for _, c in initials if c is not None]
     files = _kernel_files(steps)
     notes = _notes(model, entry)
+    if "int32x4_t" in text:
+        files = sorted({*files, vector.HEADER, "edgernn_activation.h"})
     digest = hashlib.sha256(data).hexdigest()
     state_bytes = sum(b.bytes for b, *_ in entry.states)
     pointers = [b for b in plan.lives if _mentions(text, b.name)]
@@ -357,6 +359,7 @@ _PUBLIC_HEADERS = (
     "edgernn_conv.h",
     "edgernn_float.h",
     "edgernn_gather.h",
+    "edgernn_mve.h",
     "edgernn_kernels.h",
 )
 
@@ -393,7 +396,7 @@ def _initial(model: Model, buffer: Buffer, raw: Array) -> tuple[str | None, Buff
     return None, constant
 
 
-def _info(step: Step) -> StepInfo:
+def _info(step: Step, mve: bool) -> StepInfo:
     nodes: Sequence[Kernel | Elementwise] = step.nodes if isinstance(step, Loop) else [step]
     if isinstance(step, Kernel):
         comment = f"{step.layer}: {step.note or step.op}"
@@ -404,7 +407,7 @@ def _info(step: Step) -> StepInfo:
         comment=_shorten(comment.replace("*/", "* /")),
         ops=tuple(node.op for node in nodes),
         layers=tuple(node.layer for node in nodes),
-        lines=tuple(emit.step_lines(step)),
+        lines=tuple(emit.step_lines(step, mve)),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgernn.errors import MissingDependencyError
+from targets import vector
 from targets.expr import Expr, bare, plain
 from targets.ir import Array, Buffer, Elementwise, Kernel, Loop, Reference, Step, View
 from targets.lowering.base import LIMITS, float_literal
@@ -51,23 +52,30 @@ def reference(view: View) -> str:
     return f"{base} + {view.offset}" if view.offset else base
 
 
-def step_lines(step: Step) -> list[str]:
-    """The statements of one step."""
+def step_lines(step: Step, mve: bool = False) -> list[str]:
+    """The statements of one step; with `mve`, loops work on vectors where they can."""
     if isinstance(step, Kernel):
         pointer: Reference = reference
         return step.call(step, pointer)
-    return _loop_lines(step)
+    last = _INDICES[len(step.dims) - 1]
+    body = vector.lines(step, _element, last, _comment) if mve else []
+    return _nest(step, body, f"{last} += {vector.LANES}") if body else _loop_lines(step)
 
 
 def _loop_lines(loop: Loop) -> list[str]:
     """One loop nest; loads come before stores, so that a value may replace what it came from."""
     body, stores = _loop_body(loop)
+    return _nest(loop, [*body, *stores], f"{_INDICES[len(loop.dims) - 1]}++")
+
+
+def _nest(loop: Loop, body: Sequence[str], advance: str) -> list[str]:
     lines = []
     for depth, count in enumerate(loop.dims):
         i = _INDICES[depth]
-        lines.append("  " * depth + f"for (int {i} = 0; {i} < {count}; {i}++) {{")
+        step = advance if depth == len(loop.dims) - 1 else f"{i}++"
+        lines.append("  " * depth + f"for (int {i} = 0; {i} < {count}; {step}) {{")
     indent = "  " * len(loop.dims)
-    lines += [indent + line for line in [*body, *stores]]
+    lines += [indent + line for line in body]
     lines += ["  " * depth + "}" for depth in reversed(range(len(loop.dims)))]
     return lines
 
@@ -92,10 +100,9 @@ def _loop_body(loop: Loop) -> tuple[list[str], list[str]]:
             value = Expr(name, value.low, value.high)
         values[(out.buffer, out.offset)] = value
         if is_stored:
-            target = reference(View(out.buffer, out.shape))
-            at = _index(loop.dims, _dense(loop.dims), out.offset)
+            target = _element(out, loop.dims, _dense(loop.dims))
             cast = "" if out.buffer.c_type == "float" else f"({out.buffer.c_type})"
-            stores.append(f"{target}[{at}] = {cast}{value.code};")
+            stores.append(f"{target} = {cast}{value.code};")
     return _read(lines, stores), stores
 
 
@@ -118,8 +125,11 @@ def _input(node: Elementwise, k: int, values: dict[tuple[Buffer, int], Expr]) ->
     if made is not None and node.dense(k):
         return made
     low, high = LIMITS.get(view.buffer.dtype, (0, 255))
-    at = _index(node.dims, node.strides[k], view.offset)
-    return Expr(f"{reference(View(view.buffer, view.shape))}[{at}]", low, high)
+    return Expr(_element(view, node.dims, node.strides[k]), low, high)
+
+
+def _element(view: View, dims: Sequence[int], strides: Sequence[int]) -> str:
+    return f"{reference(View(view.buffer, view.shape))}[{_index(dims, strides, view.offset)}]"
 
 
 def _dense(dims: Sequence[int]) -> tuple[int, ...]:

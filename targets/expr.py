@@ -136,9 +136,9 @@ def clamp(x: Expr, low: int, high: int) -> Expr:
     if low <= x.low and x.high <= high:
         return x
     if x.low >= low:
-        return Expr(f"edgernn_min({bare(x.code)}, {high})", min(x.low, high), high)
+        return Expr(f"edgernn_at_most({bare(x.code)}, {high})", min(x.low, high), high)
     if x.high <= high:
-        return Expr(f"edgernn_max({bare(x.code)}, {low})", low, max(x.high, low))
+        return Expr(f"edgernn_at_least({bare(x.code)}, {low})", low, max(x.high, low))
     name = _SATURATIONS.get((low, high))
     return Expr(
         f"{name}({bare(x.code)})" if name else f"edgernn_clamp({bare(x.code)}, {low}, {high})",

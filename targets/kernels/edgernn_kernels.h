@@ -39,6 +39,12 @@ void edgernn_fully_connected_s8_dsp(const edgernn_fully_connected_dsp_t *fc, con
 void edgernn_fully_connected_s16_dsp(const edgernn_fully_connected_dsp_t *fc, const int16_t *x,
                                      int16_t *y);
 
+/* The same for cores with Helium; the kernels' files describe the streams. */
+void edgernn_fully_connected_s8_mve(const edgernn_fully_connected_dsp_t *fc, const int8_t *x,
+                                    int8_t *y);
+void edgernn_fully_connected_s16_mve(const edgernn_fully_connected_dsp_t *fc, const int16_t *x,
+                                     int16_t *y);
+
 /* The same for any multiplier and any weights: 64-bit accumulators, several batches. */
 typedef struct {
   const int8_t *weights;

@@ -11,6 +11,10 @@ static inline int32_t edgernn_min(int32_t a, int32_t b) { return a < b ? a : b; 
 
 static inline int32_t edgernn_max(int32_t a, int32_t b) { return a > b ? a : b; }
 
+static inline int32_t edgernn_at_most(int32_t x, int32_t high) { return x > high ? high : x; }
+
+static inline int32_t edgernn_at_least(int32_t x, int32_t low) { return x < low ? low : x; }
+
 static inline int32_t edgernn_clamp(int32_t x, int32_t low, int32_t high) {
   return x < low ? low : x > high ? high : x;
 }
@@ -35,6 +39,8 @@ static inline int32_t edgernn_saturate_16(int32_t x) {
   return edgernn_clamp(x, INT16_MIN, INT16_MAX);
 #endif
 }
+
+static inline int32_t edgernn_lookup_s8(const int8_t *table, int32_t i) { return table[i]; }
 
 static inline int32_t edgernn_abs(int32_t x) { return x < 0 ? -x : x; }
 

@@ -23,7 +23,7 @@ def lookup(model: Model, op: Operator, function: Table) -> None:
 
     def build(inputs: Sequence[Expr]) -> Expr:
         x = expr.plain(expr.add(inputs[0], number(128)))
-        return Expr(f"{table.name}[{expr.bare(x.code)}]", low, high)
+        return Expr(f"edgernn_lookup_s8({table.name}, {expr.bare(x.code)})", low, high)
 
     model.elementwise(op, op.inputs, build)
 

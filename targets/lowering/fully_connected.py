@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,7 +146,9 @@ def _fast(model: Model, op: Operator, dense: Dense) -> bool:
             return False
         multipliers = [m for m, _ in dense.scalings]
         shifts = [-s - 1 for _, s in dense.scalings]
-    if model.core.dsp and dense.weights.shape[0] >= 4:
+    if model.core.mve and dense.weights.shape[0] >= 4:
+        _vectors(model, op, dense, multipliers, shifts)
+    elif model.core.dsp and dense.weights.shape[0] >= 4:
         _stream(model, op, dense, multipliers, shifts)
     else:
         _row_major(model, op, dense, multipliers, shifts)
@@ -179,25 +182,65 @@ def _stream(
     model: Model, op: Operator, dense: Dense, multipliers: list[int], shifts: list[int]
 ) -> None:
     """Append the DSP kernel; kernels/edgernn_dot_dsp.h describes the stream of its parameters."""
+
+    def pack(four: Integers) -> bytes:
+        return four.reshape(4, -1, 4).transpose(1, 0, 2)[:, :, [0, 2, 1, 3]].tobytes()
+
+    bias = dense.folded_bias * (2 if shifts else 1)
+    x = _paired(model, op, dense.x, dense.weights.shape[1])
+    _append_stream(model, op, "dsp", dense, _blocks(dense, bias, multipliers, shifts, pack), x)
+
+
+def _vectors(
+    model: Model, op: Operator, dense: Dense, multipliers: list[int], shifts: list[int]
+) -> None:
+    """Append the Helium kernel; the kernels' files describe the stream of their parameters."""
+
+    def pack(four: Integers) -> bytes:
+        wide = four.shape[1] // 16 * 16 if shifts else 0
+        parts = ((four[:, :wide], 16), (four[:, wide:], 8))
+        return b"".join(p.reshape(4, -1, n).transpose(1, 0, 2).tobytes() for p, n in parts)
+
+    left = [-s - 1 for s in shifts]
+    blocks = _blocks(dense, dense.folded_bias, multipliers, left, pack)
+    x = _padded(model, op, dense.weights.shape[1])
+    _append_stream(model, op, "mve", dense, blocks, x)
+
+
+def _blocks(
+    dense: Dense,
+    bias: Integers,
+    multipliers: list[int],
+    shifts: list[int],
+    pack: Callable[[Integers], bytes],
+) -> bytes:
+    """Biases, weights, multipliers and shifts of 4 rows after 4 rows; the last 4 are the last."""
     rows, columns = dense.weights.shape
-    padded = -(-columns // _PAD) * _PAD
-    weights = np.zeros((rows, padded), np.int8)
+    weights = np.zeros((rows, _round_up(columns)), np.int8)
     weights[:, :columns] = dense.weights
-    bias = (dense.folded_bias * (2 if shifts else 1)).astype("<i4")
     m = np.broadcast_to(np.array(multipliers, "<i4"), rows)
     s = np.broadcast_to(np.array(shifts or [0], np.int8), rows)
     stream = b""
     for start in (*range(0, rows - 3, 4), *([rows - 4] if rows % 4 else [])):
         four = slice(start, start + 4)
-        block = weights[four].reshape(4, -1, 4).transpose(1, 0, 2)[:, :, [0, 2, 1, 3]]
-        stream += bias[four].tobytes() + block.tobytes() + m[four].tobytes()
+        stream += bias[four].astype("<i4").tobytes() + pack(weights[four]) + m[four].tobytes()
         stream += s[four].tobytes() if shifts else b""
+    return stream
+
+
+def _append_stream(
+    model: Model, op: Operator, kind: str, dense: Dense, stream: bytes, x: View
+) -> None:
+    rows, columns = dense.weights.shape
     label = f"{model.layer(op)} [{rows}, {columns}]"
     words = model.constant(np.frombuffer(stream, "<u4"), _name(op, model, "stream"), label)
-    x = _paired(model, op, dense.x, columns)
-    function = f"edgernn_fully_connected_s{8 if shifts else 16}_dsp"
-    parameters = f"{words.name}, {rows}, {padded}, {dense.output_zero}"
+    function = f"edgernn_fully_connected_s{8 if dense.x.dtype == 'int8' else 16}_{kind}"
+    parameters = f"{words.name}, {rows}, {_round_up(columns)}, {dense.output_zero}"
     _append(model, op, function, "edgernn_fully_connected_dsp_t", parameters, x, dense)
+
+
+def _round_up(columns: int) -> int:
+    return -(-columns // _PAD) * _PAD
 
 
 def _append(
@@ -247,28 +290,38 @@ def _paired(model: Model, op: Operator, x: Tensor, columns: int) -> View:
 
     Copies of int8 inputs are doubled, which the kernel would else do with every sum.
     """
+    if x.dtype == "int16":
+        return _padded(model, op, columns)
+    return _copy(model, op, columns, "WIDEN", "int16", 1)
+
+
+def _padded(model: Model, op: Operator, columns: int) -> View:
+    """The input, readable up to a multiple of 8: a copy where it is not that."""
     view = model.view(op.inputs[0])
-    padded = -(-columns // _PAD) * _PAD
-    double = 1 if x.dtype == "int8" else 0
-    if x.dtype == "int16" and padded == columns:
+    if columns % _PAD == 0:
         return view
-    if x.dtype == "int16" and view.buffer.kind == "scratch":
+    if view.buffer.kind == "scratch":
         view.buffer.padded = True
         return view
+    return _copy(model, op, columns, "COPY", view.buffer.dtype, 0)
+
+
+def _copy(model: Model, op: Operator, columns: int, title: str, dtype: str, bits: int) -> View:
+    """The input times 2 ** bits in a buffer of its own; one for all operators that need it."""
+    view = model.view(op.inputs[0])
     key = (id(view.buffer), view.offset, columns)
     if key not in model.widened:
-        buffer = model.scratch("int16", padded, f"{view.buffer.name}_wide")
-        wide = View(buffer, (columns,))
-        model.widened[key] = wide
+        buffer = model.scratch(dtype, _round_up(columns), f"{view.buffer.name}_wide")
+        model.widened[key] = View(buffer, (columns,))
         model.add(
             Elementwise(
-                "WIDEN",
+                title,
                 model.layer(op),
                 [view],
-                [wide],
+                [model.widened[key]],
                 dims=(columns,),
                 strides=[(1,)],
-                build=lambda inputs: expr.shift_left(inputs[0], double),
+                build=lambda inputs: expr.shift_left(inputs[0], bits),
             )
         )
     return model.widened[key]
