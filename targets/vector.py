@@ -56,7 +56,7 @@ class _Body:
         self.values: dict[tuple[Buffer, int], Expr] = {}
         self.loaded: dict[str, str] = {}
         self.names: set[str] = set()
-        self.loads: list[str] = []
+        self.loads: list[tuple[str, str]] = []
         self.body: list[tuple[str, str]] = []
         self.stores: list[str] = []
 
@@ -65,12 +65,12 @@ class _Body:
         for node in self.loop.nodes:
             self._node(node)
         kept: list[str] = []
-        for name, line in reversed(self.body):
+        for name, line in reversed([*self.loads, *self.body]):
             if any(re.search(rf"\b{name}\b", text) for text in [*kept, *self.stores]):
                 kept.append(line)
         count = f"{self.loop.dims[-1]}u - (uint32_t){self.index}"
         first = [f"const mve_pred16_t lanes = vctp32q({count});"]
-        return [*(first if self.predicated else []), *self.loads, *kept[::-1], *self.stores]
+        return [*(first if self.predicated else []), *kept[::-1], *self.stores]
 
     def _node(self, node: Elementwise) -> None:
         inputs = [self._input(node, k) for k in range(len(node.inputs))]
@@ -78,12 +78,18 @@ class _Body:
         (out,) = node.outputs
         if value not in inputs and value.constant is None:
             name = self._name(out.buffer.name + ("" if out.buffer.local else "_i"))
-            code = f"const int32x4_t {name} = {_translated(bare(value.code))};"
-            self.body.append((name, code + self.comment(node)))
+            code = self._vector(bare(value.code))
+            self.body.append((name, f"const int32x4_t {name} = {code};{self.comment(node)}"))
             value = Expr(name, value.low, value.high)
         self.values[(out.buffer, out.offset)] = value
         if not out.buffer.local:
             self._store(out, value)
+
+    def _vector(self, code: str) -> str:
+        """The code of a vector; a value that depends on no element is the same in all lanes."""
+        if self.names.isdisjoint(re.findall(r"\w+", code)):
+            return f"vdupq_n_s32({code})"
+        return _translated(code)
 
     def _name(self, wanted: str) -> str:
         while wanted in self.names:
@@ -102,7 +108,8 @@ class _Body:
         if element not in self.loaded:
             name = self._name(f"{view.buffer.name}_i")
             self.loaded[element] = name
-            self.loads.append(f"const int32x4_t {name} = {self._load(node, k, element)};")
+            code = f"const int32x4_t {name} = {self._load(node, k, element)};"
+            self.loads.append((name, code))
         return Expr(self.loaded[element], *LIMITS[view.buffer.dtype])
 
     def _load(self, node: Elementwise, k: int, element: str) -> str:

@@ -100,10 +100,17 @@ def extremes(model: Model, op: Operator) -> None:
     a, b = model.inputs(op, 2)
     out = model.output(op)
     model.same_type(a, b, out, among=("int8", "int16", "int32"))
-    function, pick = ("edgernn_max", max) if op.name == "MAXIMUM" else ("edgernn_min", min)
+    names, pick = (
+        (("edgernn_max", "edgernn_at_least"), max)
+        if op.name == "MAXIMUM"
+        else (("edgernn_min", "edgernn_at_most"), min)
+    )
 
     def build(values: Sequence[Expr]) -> Expr:
         x, y = (expr.plain(v) for v in values)
+        if x.constant is not None:
+            x, y = y, x
+        function = names[y.constant is not None]
         return Expr(f"{function}({x.code}, {y.code})", pick(x.low, y.low), pick(x.high, y.high))
 
     model.elementwise(op, op.inputs, build)
