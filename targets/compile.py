@@ -282,7 +282,7 @@ def _generate(
     used += [c for _, c in initials if c is not None]
     files = _kernel_files(steps)
     notes = _notes(model, entry)
-    if "int32x4_t" in text:
+    if vector.STORE.search(text):
         files = sorted({*files, vector.HEADER, "edgernn_activation.h"})
     digest = hashlib.sha256(data).hexdigest()
     state_bytes = sum(b.bytes for b, *_ in entry.states)

@@ -18,6 +18,9 @@ HEADER = "edgernn_mve.h"
 
 LANES = 4
 
+STORE = re.compile(r"\bvstr[bhw]q_(p_)?s32\(")
+"""What every vectorised loop has."""
+
 _LETTERS = {"int8": "b", "int16": "h", "int32": "w"}
 
 _FUNCTIONS = """at_least at_most clamp min max saturate_8 saturate_16 rounding_shift

@@ -18,6 +18,7 @@ _PAD = 8
 """The DSP kernel reads activations in groups of this many."""
 
 Integers = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def _stream(
 ) -> None:
     """Append the DSP kernel; kernels/edgernn_dot_dsp.h describes the stream of its parameters."""
 
-    def pack(four: Integers) -> bytes:
+    def pack(four: Bytes) -> bytes:
         return four.reshape(4, -1, 4).transpose(1, 0, 2)[:, :, [0, 2, 1, 3]].tobytes()
 
     bias = dense.folded_bias * (2 if shifts else 1)
@@ -196,7 +197,7 @@ def _vectors(
 ) -> None:
     """Append the Helium kernel; the kernels' files describe the stream of their parameters."""
 
-    def pack(four: Integers) -> bytes:
+    def pack(four: Bytes) -> bytes:
         wide = four.shape[1] // 16 * 16 if shifts else 0
         parts = ((four[:, :wide], 16), (four[:, wide:], 8))
         return b"".join(p.reshape(4, -1, n).transpose(1, 0, 2).tobytes() for p, n in parts)
@@ -212,7 +213,7 @@ def _blocks(
     bias: Integers,
     multipliers: list[int],
     shifts: list[int],
-    pack: Callable[[Integers], bytes],
+    pack: Callable[[Bytes], bytes],
 ) -> bytes:
     """Biases, weights, multipliers and shifts of 4 rows after 4 rows; the last 4 are the last."""
     rows, columns = dense.weights.shape
