@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 from edgernn.tflite import Operator
 from targets.ir import Elementwise, View, dense_strides
 from targets.lowering.base import Model, lowers
+
+_MOST_RUNS: Final = 1024
+"""Each run of elements that is copied is a loop of its own in the generated code."""
 
 
 @lowers("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
@@ -66,6 +70,8 @@ def _scatter(
     outer = math.prod(out.shape[:axis])
     inner = math.prod(out.shape[axis + 1 :])
     row = out.shape[axis] * inner
+    if outer * len(parts) > _MOST_RUNS:
+        raise model.unsupported(f"{out.shape} along axis {axis} takes {outer} copies of each input")
     position = 0
     for index, length in zip(parts, lengths, strict=True):
         source, run = model.view(index), length * inner

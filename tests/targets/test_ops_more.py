@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgernn.errors import UnsupportedError
+from targets.compile import compile_model
 from targets.native import load_native
 from tests.targets.build import TYPES, Builder
 from tests.targets.reference import Reference
@@ -130,3 +132,12 @@ def test_arguments_that_no_operator_reads():
     for cc in (None, "gcc"):
         native = load_native(data, "portable", cc=cc)
         np.testing.assert_array_equal(native.step(np.ones((1, 3), np.int8))[0], [[0, 0]])
+
+
+def test_too_many_small_copies_are_refused():
+    b = Builder()
+    x = b.tensor("x", (1, 3000, 2), "int8", 0.1)
+    out = b.tensor("out", (1, 3000, 4), "int8", 0.1)
+    b.op("CONCATENATION", [x, x], [out], axis=2)
+    with pytest.raises(UnsupportedError, match="3000 copies"):
+        compile_model(b.finish([x], [out]))
