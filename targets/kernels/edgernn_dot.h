@@ -36,33 +36,50 @@
 EDGERNN_DOT(edgernn_dot_s8, int8_t, "ldrsb %[p], [%[x], %[i]]\n\t")
 EDGERNN_DOT(edgernn_dot_s16, int16_t, "lsls  %[p], %[i], #1\n\tldrsh %[p], [%[x], %[p]]\n\t")
 
-#elif defined(__thumb__)
+#elif defined(__thumb2__) && defined(__GNUC__)
 
-/* Four columns a turn: what keeps small cores from spending their time on the loop. */
-#define EDGERNN_DOT(name, type)                                                         \
+/* One column of two rows: 2.5 instructions a MAC. */
+#define EDGERNN_DOT_COLUMN(load)          \
+  load "ldrsb r12, [%[a]], #1\n\t"        \
+       "mla   %[p], r12, lr, %[p]\n\t"    \
+       "ldrsb r12, [%[b]], #1\n\t"        \
+       "mla   %[q], r12, lr, %[q]\n\t"
+
+#define EDGERNN_DOT_4_COLUMNS(load)                    \
+  EDGERNN_DOT_COLUMN(load) EDGERNN_DOT_COLUMN(load)    \
+  EDGERNN_DOT_COLUMN(load) EDGERNN_DOT_COLUMN(load)
+
+/* Eight columns a turn: what keeps small cores from spending their time on the loop. */
+#define EDGERNN_DOT(name, type, load)                                                   \
   static inline void name(const int8_t *a, const int8_t *b, const type *x, int columns, \
                           int32_t *sum_a, int32_t *sum_b) {                             \
     const type *const end = x + columns;                                                \
-    const type *const fours = x + (columns & ~3);                                       \
-    int32_t p = *sum_a, q = *sum_b;                                                     \
-    for (; x != fours; a += 4, b += 4, x += 4) {                                        \
-      const int32_t x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3];                         \
-      p += a[0] * x0;                                                                   \
-      q += b[0] * x0;                                                                   \
-      p += a[1] * x1;                                                                   \
-      q += b[1] * x1;                                                                   \
-      p += a[2] * x2;                                                                   \
-      q += b[2] * x2;                                                                   \
-      p += a[3] * x3;                                                                   \
-      q += b[3] * x3;                                                                   \
-    }                                                                                   \
-    for (; x != end; a++, b++, x++) {                                                   \
-      p += *a * *x;                                                                     \
-      q += *b * *x;                                                                     \
-    }                                                                                   \
+    int32_t p = *sum_a, q = *sum_b, rest = columns & 7;                                 \
+    __asm__ volatile(                                                                   \
+        "1:\n\t"                                                                        \
+        "subs  %[rest], %[rest], #1\n\t"                                                \
+        "bmi   2f\n\t" EDGERNN_DOT_COLUMN(load)                                         \
+        "b     1b\n\t"                                                                  \
+        "2:\n\t"                                                                        \
+        "cmp   %[x], %[end]\n\t"                                                        \
+        "beq   4f\n\t"                                                                  \
+        "3:\n\t" EDGERNN_DOT_4_COLUMNS(load) EDGERNN_DOT_4_COLUMNS(load)                \
+        "cmp   %[x], %[end]\n\t"                                                        \
+        "bne   3b\n\t"                                                                  \
+        "4:\n\t"                                                                        \
+        : [p] "+r"(p), [q] "+r"(q), [a] "+r"(a), [b] "+r"(b), [x] "+r"(x),              \
+          [rest] "+r"(rest)                                                             \
+        : [end] "r"(end)                                                                \
+        : "r12", "lr", "cc", "memory");                                                 \
     *sum_a = p;                                                                         \
     *sum_b = q;                                                                         \
   }
+
+EDGERNN_DOT(edgernn_dot_s8, int8_t, "ldrsb lr, [%[x]], #1\n\t")
+EDGERNN_DOT(edgernn_dot_s16, int16_t, "ldrsh lr, [%[x]], #2\n\t")
+
+#undef EDGERNN_DOT_4_COLUMNS
+#undef EDGERNN_DOT_COLUMN
 
 #else
 
@@ -79,11 +96,9 @@ EDGERNN_DOT(edgernn_dot_s16, int16_t, "lsls  %[p], %[i], #1\n\tldrsh %[p], [%[x]
     *sum_b = q;                                                                         \
   }
 
-#endif
-
-#if !(defined(__ARM_ARCH_6M__) && defined(__GNUC__))
 EDGERNN_DOT(edgernn_dot_s8, int8_t)
 EDGERNN_DOT(edgernn_dot_s16, int16_t)
+
 #endif
 
 #undef EDGERNN_DOT

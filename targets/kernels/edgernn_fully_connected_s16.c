@@ -3,7 +3,7 @@
 #include "edgernn_math.h"
 
 static inline int16_t requantize(int32_t sum, int32_t m) {
-  return (int16_t)edgernn_clamp(edgernn_mul_high(sum, m), INT16_MIN, INT16_MAX);
+  return (int16_t)edgernn_saturate_16(edgernn_mul_high(sum, m));
 }
 
 /* Row-major weights, 32-bit accumulators. */

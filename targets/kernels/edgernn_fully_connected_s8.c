@@ -6,7 +6,7 @@ static inline int8_t requantize(const edgernn_fully_connected_t *fc, int row, in
   const int i = row * fc->step;
   const int32_t x = edgernn_mul_high(edgernn_shift_left(sum, 1), fc->multiplier[i]);
   const int32_t scaled = (((x + (x >> 31)) >> fc->shift[i]) + 1) >> 1;
-  return (int8_t)edgernn_clamp(scaled + fc->zero_point, INT8_MIN, INT8_MAX);
+  return (int8_t)edgernn_saturate_8(scaled + fc->zero_point);
 }
 
 /* Row-major weights, 32-bit accumulators below 2^30 in magnitude. */
