@@ -92,7 +92,7 @@ def trace(model: Any) -> FloatStep:
     notes: list[tuple[str, str, str]] = []
     sequence: list[bool] = []
 
-    @tf.function(input_signature=arguments)  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=arguments, autograph=False)  # type: ignore[untyped-decorator]
     def step_function(x: Any, *states: Any) -> dict[str, Any]:
         step, result = run(x, dict(zip(names, states, strict=True)), frames)
         notes[:] = step.layers
