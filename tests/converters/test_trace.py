@@ -274,7 +274,7 @@ REFUSALS = {
             lambda name=name: one_input(L.GRU(2, name="g", activation=name)),
             f"layer 'g'.*activation '{name}'.*use one of",
         )
-        for name in REFUSED
+        for name in sorted(REFUSED)
         if name not in ("threshold", "glu")
     },
 }  # fmt: skip
