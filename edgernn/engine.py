@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgernn.codec import Decoder, Encoder
-from edgernn.fastpath import RawStep, Step, make_raw_step, make_step
+from edgernn.fastpath import RawStep, Run, Step, make_raw_step, make_run, make_step
 from edgernn.interpreters import Program, create
 
 if TYPE_CHECKING:
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 
 class Worker(NamedTuple):
-    """One interpreter, for one thread at a time: a float frame or a raw one through it.
+    """One interpreter, for one thread at a time: a float frame, a raw one or a raw block.
 
-    Both take one writable byte view per state, in the model's order, and replace the bytes.
+    All take one writable byte view per state, in the model's order, and replace the bytes.
     """
 
     step: Step
     step_raw: RawStep
+    run: Run
 
 
 class Engine:
@@ -41,6 +42,7 @@ class Engine:
         self.decoder = Decoder(model.y)
         self._program = Program(
             data=model.data,
+            path=model.path,
             graph=model.graph,
             inputs=(model.x, *(state.input for state in model.states)),
             outputs=(model.y, *(state.output for state in model.states)),
@@ -56,6 +58,5 @@ class Engine:
 
     def _worker(self) -> Worker:
         interpreter = create(self.backend, self._program)
-        return Worker(
-            make_step(self.encoder, self.decoder, interpreter), make_raw_step(interpreter)
-        )
+        step = make_step(self.encoder, self.decoder, interpreter)
+        return Worker(step, make_raw_step(interpreter), make_run(interpreter))

@@ -23,6 +23,7 @@ Array = npt.NDArray[Any]
 Prediction = npt.NDArray[np.float32]
 Step = Callable[[Array, Sequence[memoryview]], Prediction | None]
 RawStep = Callable[[Array, Sequence[memoryview]], Array]
+Run = Callable[[Array, Sequence[memoryview], Array], None]
 
 FLOAT32: Final = np.dtype(np.float32)
 FLOAT64: Final = np.dtype(np.float64)
@@ -146,6 +147,33 @@ def make_raw_step(interpreter: Interpreter) -> RawStep:
         return prediction
 
     return step
+
+
+def make_run(interpreter: Interpreter) -> Run:
+    """A function `(raw frames, states, raw predictions)` that makes a step for each frame."""
+    run = interpreter.run
+    if run is None:
+        return frame_by_frame(make_raw_step(interpreter))
+    memory = tuple(bytes_of(array) for array in interpreter.inputs[1:])
+
+    def block(frames: Array, states: Sequence[memoryview], predictions: Array) -> None:
+        for entering, state in zip(memory, states, strict=True):
+            entering[ALL] = state
+        run(np.ascontiguousarray(frames), predictions)
+        for state, leaving in zip(states, memory, strict=True):
+            state[ALL] = leaving
+
+    return block
+
+
+def frame_by_frame(step: RawStep) -> Run:
+    """A block as single steps."""
+
+    def block(frames: Array, states: Sequence[memoryview], predictions: Array) -> None:
+        for i, frame in enumerate(frames):
+            predictions[i] = step(frame, states)
+
+    return block
 
 
 def bytes_of(array: Array) -> memoryview:

@@ -3,6 +3,8 @@
 Whoever runs a step writes the input arrays, calls `invoke`, and reads the output arrays. The arrays
 live as long as the interpreter and never move, so nothing is allocated per step. A new backend
 is one function that makes such an `Interpreter`, and one line in `BACKENDS`.
+
+The backend "native" is no interpreter: it runs the model's own machine code (`edgernn/native.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import importlib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -24,11 +27,16 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Interpreter:
-    """One loaded graph: arrays to write, arrays to read, and the call between them."""
+    """One loaded graph: arrays to write, arrays to read, and the call between them.
+
+    `run`, where there is one, makes a step for each frame of a block and writes the predictions
+    into another; the states stay in their arrays, which are then the same before and after.
+    """
 
     inputs: tuple[Array, ...]
     outputs: tuple[Array, ...]
     invoke: Callable[[], object]
+    run: Callable[[Array, Array], object] | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,7 @@ class Program:
     graph: Graph
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    path: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,19 @@ def _micro(module: Any, program: Program) -> Interpreter:
     )
 
 
+def _native(module: Any, program: Program) -> Interpreter:
+    """Generated C, where a state has one place."""
+    x, y = (
+        module.aligned(tensor.elements * tensor.numpy_dtype.itemsize)
+        .view(tensor.numpy_dtype)
+        .reshape(tensor.shape)
+        for tensor in (program.inputs[0], program.outputs[0])
+    )
+    states = [np.empty(tensor.shape, tensor.numpy_dtype) for tensor in program.inputs[1:]]
+    runner = module.Runner(module.library(program.data, program.path), x, y, states)
+    return Interpreter((x, *runner.states), (y, *runner.states), runner.step, runner.run)
+
+
 def _copying(
     program: Program,
     inputs: list[int],
@@ -131,8 +153,9 @@ BACKENDS: Final[dict[str, Backend]] = {
     "tflite-runtime": Backend("tflite_runtime.interpreter", "tflite-runtime", _lite),
     "tensorflow": Backend("tensorflow:lite", "tensorflow", _lite),
     "tflm": Backend("tflite_micro:runtime", "tflite-micro", _micro),
+    "native": Backend("edgernn.native", "edgernn", _native),
 }
-"""In order of preference: `"auto"` takes the first that can be imported."""
+"""In order of preference: `"auto"` takes the first interpreter that can be imported."""
 
 
 def choose(backend: str = "auto") -> str:
@@ -145,6 +168,8 @@ def choose(backend: str = "auto") -> str:
         _module(backend)
         return backend
     for name in BACKENDS:
+        if name == "native":  # may have to build first, and so is never a surprise
+            continue
         try:
             _module(name)
         except MissingDependencyError:

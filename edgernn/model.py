@@ -23,17 +23,18 @@ class Model:
     """A loaded step model. Immutable but for `report`; share it between threads freely.
 
     `x` and `y` are the frame's and the prediction's tensors, `states` the carried ones in the
-    signature's order, `hash` the SHA-256 of the file in hex. `report` is what the converter
+    signature's order, `hash` the SHA-256 of the file in hex, `path` where it was loaded from.
+    `report` is what the converter
     found, for a model that was just converted; it is not part of the file.
     """
 
-    def __init__(self, data: bytes) -> None:
-        """Read the bytes of a `.tflite` file.
+    def __init__(self, data: bytes, path: Path | None = None) -> None:
+        """Read the bytes of a `.tflite` file, whose `path` only says where its library may be.
 
         Raises:
             ModelFileError: they are damaged, or no step model.
         """
-        self.data = data
+        self.data, self.path = data, path
         self.graph = tflite.read(data)
         document = self.graph.metadata.get(md.KEY)
         self.metadata = md.Metadata() if document is None else md.from_json(document)
@@ -61,6 +62,9 @@ class Model:
 
     def stream(self, backend: str = "auto") -> Stream:
         """A new stream at its initial state; streams share the weights and nothing else.
+
+        `backend` is an interpreter, `"auto"` for the best one installed, or `"native"` for the
+        model's own machine code, which `edgernn/native.py` finds or builds.
 
         Raises:
             MissingDependencyError: the backend is unknown or not installed.
@@ -98,6 +102,6 @@ def load(path: str | os.PathLike[str] | bytes) -> Model:
         return Model(path)
     data = read_file(path)
     try:
-        return Model(data)
+        return Model(data, Path(path))
     except ModelFileError as error:
         raise ModelFileError(f"{os.fspath(path)}: {error}") from None

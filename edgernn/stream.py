@@ -160,7 +160,6 @@ class Stream:
         y = self.model.y
         predictions = np.empty((len(block), *y.shape[1:]), y.numpy_dtype)
         worker = self._engine.borrow()
-        for i, frame in enumerate(block):
-            predictions[i] = worker.step_raw(frame, self._states)
+        worker.run(block, self._states, predictions)
         self._idle.append(worker)
         return predictions

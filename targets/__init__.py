@@ -5,6 +5,8 @@ The Python API:
 - `compile(model, target="portable", out_dir=None, name=None) -> Compiled`: generate C for a core
   (`targets.cores.cores()` lists them); `Compiled` holds the files, the ports of the step
   function, its steps with the operators and layers they came from, and the memory plan.
+- `build_library(compiled, folder) -> Path`: the shared library of a Linux target, which
+  `model.stream(backend="native")` loads.
 - `load_native(model) -> NativeStep`: compile for this machine and run: `step`, `states`, `reset`,
   `save`, `restore` on raw integers.
 - `verify(model, targets)`: the same frames through every interpreter and core, compared.
@@ -19,7 +21,7 @@ from targets.compile import Compiled, Port, StepInfo, compile_model
 from targets.compile import compile_model as compile  # noqa: A004
 from targets.cores import Core, core, cores
 from targets.emulate import Emulator
-from targets.native import NativeStep, load_native
+from targets.native import NativeStep, build_library, load_native
 from targets.profiling import profile
 from targets.tracing import Profile
 from targets.verification import verify
@@ -34,6 +36,7 @@ __all__ = [
     "Profile",
     "StepInfo",
     "board_stream",
+    "build_library",
     "compile",
     "compile_model",
     "core",

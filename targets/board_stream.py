@@ -10,7 +10,7 @@ import numpy as np
 from edgernn import blob
 from edgernn.codec import Decoder, Encoder
 from edgernn.engine import Engine, Worker
-from edgernn.fastpath import Array
+from edgernn.fastpath import Array, frame_by_frame
 from edgernn.model import Model, load
 from edgernn.stream import Stream
 from targets.firmware import build
@@ -29,7 +29,8 @@ class _BoardEngine(Engine):
             (y,) = step.step(np.ascontiguousarray(frame))
             return y.reshape(model.y.shape[1:])
 
-        self.idle = [Worker(lambda frame, states: None, step_raw)]
+        run = frame_by_frame(step_raw)
+        self.idle = [Worker(lambda frame, states: None, step_raw, run)]
 
 
 class BoardStream(Stream):

@@ -270,7 +270,7 @@ def _generate(
     marks: bool,
 ) -> Compiled:
     plan = memory.plan(steps)
-    infos = tuple(_info(step, model.core.mve) for step in steps)
+    infos = tuple(_info(step, model.core) for step in steps)
     text = "\n".join(line for info in infos for line in info.lines)
     used = [c for c in model.constants if re.search(rf"\b{c.name}\b", text)]
     records = [r for r in model.records if re.search(rf"\b{r[1]}\b", text)]
@@ -280,7 +280,7 @@ def _generate(
     ]
     initials = [_initial(model, buffer, raw) for buffer, _, _, _, raw in entry.states]
     used += [c for _, c in initials if c is not None]
-    files = _kernel_files(steps)
+    files = _kernel_files(steps, model.core)
     notes = _notes(model, entry)
     if vector.STORE.search(text):
         files = sorted({*files, vector.HEADER, "edgernn_activation.h"})
@@ -361,6 +361,8 @@ _PUBLIC_HEADERS = (
     "edgernn_gather.h",
     "edgernn_mve.h",
     "edgernn_kernels.h",
+    "edgernn_lookup_simd.h",
+    "edgernn_simd.h",
 )
 
 _MARK = """\
@@ -376,8 +378,10 @@ def _mentions(text: str, name: str) -> bool:
     return re.search(rf"(?<![>\w]){name}\b", text) is not None
 
 
-def _kernel_files(steps: Sequence[Step]) -> list[str]:
+def _kernel_files(steps: Sequence[Step], core: Core) -> list[str]:
     files = {"edgernn_blob.c", "edgernn_blob.h", "edgernn_kernels.h", "edgernn_math.h"}
+    if core.simd:
+        files.add("edgernn_simd.h")
     for step in steps:
         for node in step.nodes if isinstance(step, Loop) else [step]:
             files.update(node.files)
@@ -396,7 +400,7 @@ def _initial(model: Model, buffer: Buffer, raw: Array) -> tuple[str | None, Buff
     return None, constant
 
 
-def _info(step: Step, mve: bool) -> StepInfo:
+def _info(step: Step, core: Core) -> StepInfo:
     nodes: Sequence[Kernel | Elementwise] = step.nodes if isinstance(step, Loop) else [step]
     if isinstance(step, Kernel):
         comment = f"{step.layer}: {step.note or step.op}"
@@ -407,7 +411,7 @@ def _info(step: Step, mve: bool) -> StepInfo:
         comment=_shorten(comment.replace("*/", "* /")),
         ops=tuple(node.op for node in nodes),
         layers=tuple(node.layer for node in nodes),
-        lines=tuple(emit.step_lines(step, mve)),
+        lines=tuple(emit.step_lines(step, core)),
     )
 
 

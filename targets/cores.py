@@ -15,7 +15,7 @@ _FOLDER = Path(__file__).parent / "cores"
 
 @dataclass(frozen=True)
 class Core:
-    """One core. `zig` and `gcc` are flags; `dsp`, `mve` and `floats` say what it can do.
+    """One core. `zig` and `gcc` are flags; `dsp`, `mve`, `simd` and `floats` say what it can do.
 
     `float_zig` and `float_gcc` are the flags for models that hold floats, where they differ.
     """
@@ -26,6 +26,7 @@ class Core:
     gcc: tuple[str, ...] = ()
     dsp: bool = False
     mve: bool = False
+    simd: bool = False
     floats: bool = False
     float_zig: tuple[str, ...] = ()
     float_gcc: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgernn.errors import MissingDependencyError
 from targets import vector
+from targets.cores import Core
 from targets.expr import Expr, bare, plain
 from targets.ir import Array, Buffer, Elementwise, Kernel, Loop, Reference, Step, View
 from targets.lowering.base import LIMITS, float_literal
@@ -52,27 +53,34 @@ def reference(view: View) -> str:
     return f"{base} + {view.offset}" if view.offset else base
 
 
-def step_lines(step: Step, mve: bool = False) -> list[str]:
-    """The statements of one step; with `mve`, loops work on vectors where they can."""
+def step_lines(step: Step, core: Core) -> list[str]:
+    """The statements of one step; with MVE, loops work on vectors where they can."""
     if isinstance(step, Kernel):
         pointer: Reference = reference
         return step.call(step, pointer)
     last = _INDICES[len(step.dims) - 1]
-    body = vector.lines(step, _element, last, _comment) if mve else []
-    return _nest(step, body, f"{last} += {vector.LANES}") if body else _loop_lines(step)
+    body = vector.lines(step, _element, last, _comment) if core.mve else []
+    if body:
+        return _nest(step, body, f"{last} += {vector.LANES}")
+    return _loop_lines(step, core.simd)
 
 
-def _loop_lines(loop: Loop) -> list[str]:
+def _loop_lines(loop: Loop, simd: bool) -> list[str]:
     """One loop nest; loads come before stores, so that a value may replace what it came from."""
     body, stores = _loop_body(loop)
-    return _nest(loop, [*body, *stores], f"{_INDICES[len(loop.dims) - 1]}++")
+    return _nest(loop, [*body, *stores], f"{_INDICES[len(loop.dims) - 1]}++", simd)
 
 
-def _nest(loop: Loop, body: Sequence[str], advance: str) -> list[str]:
+def _nest(loop: Loop, body: Sequence[str], advance: str, simd: bool = False) -> list[str]:
+    """The loops around a body; with `simd`, C compilers are told that turns are independent."""
     lines = []
     for depth, count in enumerate(loop.dims):
         i = _INDICES[depth]
-        step = advance if depth == len(loop.dims) - 1 else f"{i}++"
+        innermost = depth == len(loop.dims) - 1
+        if simd and innermost:
+            sizes = [np.dtype(v.buffer.dtype).itemsize for v in loop.inputs + loop.outputs]
+            lines.append("  " * depth + f"EDGERNN_INDEPENDENT({min(*sizes, 4)})")
+        step = advance if innermost else f"{i}++"
         lines.append("  " * depth + f"for (int {i} = 0; {i} < {count}; {step}) {{")
     indent = "  " * len(loop.dims)
     lines += [indent + line for line in body]

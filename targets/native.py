@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import secrets
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import InputError, StateError
+from edgernn.files import write_atomically
+from edgernn.native import INTERFACE
+from targets import emit
 from targets.compile import Compiled, Port, compile_model
+from targets.cores import cores
+from targets.ir import C_TYPES
 from targets.toolchain import build_shared
 
 Array = npt.NDArray[np.generic]
@@ -132,3 +139,49 @@ def _load(compiled: Compiled, folder: Path, cc: str | None) -> NativeStep:
     compiled.write(folder)
     library = folder / f"lib{compiled.name}.so"
     return NativeStep(compiled, build_shared(folder, compiled.sources, compiled.core, library, cc))
+
+
+def build_library(
+    compiled: Compiled, folder: str | os.PathLike[str], cc: str | None = None
+) -> Path:
+    """Write the C files, and `libNAME.so` beside them: what `model.stream("native")` loads.
+
+    The library appears whole or not at all.
+
+    Raises:
+        InputError: the target has no libraries, or the step more than a frame and a prediction.
+        MissingDependencyError: there is no compiler; the message says how to install it.
+    """
+    if not compiled.core.simd:
+        known = ", ".join(name for name, core in cores().items() if core.simd)
+        raise InputError(f"{compiled.core.name} has no shared libraries; these have: {known}")
+    if len(compiled.inputs) != 1 or len(compiled.outputs) != 1:
+        raise InputError("a library is of a step with one frame and one prediction")
+    target = compiled.write(folder)
+    driver = f"{compiled.name}_library.c"
+    source = emit.render(
+        "library.c.j2",
+        name=compiled.name,
+        core=compiled.core,
+        digest=compiled.model_hash,
+        interface=INTERFACE,
+        x=compiled.inputs[0],
+        y=compiled.outputs[0],
+        c_types=C_TYPES,
+    )
+    write_atomically(target / driver, source.encode())
+    library = target / f"lib{compiled.name}.so"
+    unfinished = target / f".{library.name}.{secrets.token_hex(4)}"
+    try:
+        build_shared(target, (*compiled.sources, driver), compiled.core, unfinished, cc)
+        os.replace(unfinished, library)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return library
+
+
+def build_host(data: bytes, library: Path) -> None:
+    """Build the library of a model for this machine; any number of processes may do so at once."""
+    library.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=library.parent) as folder:
+        os.replace(build_library(compile_model(data, "host", name="model"), folder), library)

@@ -27,9 +27,9 @@ def command(file: Path, target: str, output: Path, name: str | None, cc: str | N
     """
     from edgernn.errors import ModelFileError
     from edgernn.files import read_file
-    from targets import compile_model
+    from targets import build_library, compile_model
     from targets.lowering.base import identifier
-    from targets.toolchain import build_shared, toolchain
+    from targets.toolchain import toolchain
 
     if cc is not None:
         toolchain(cc)  # a compiler that is not there is known before a file is written
@@ -40,9 +40,8 @@ def command(file: Path, target: str, output: Path, name: str | None, cc: str | N
         raise ModelFileError(f"{file}: {error}") from None
     compiled.write(output)
     files = [output / name for name in compiled.files]
-    if compiled.core.hosted and compiled.core.name != "portable":
-        library = output / f"lib{compiled.name}.so"
-        files.append(build_shared(output, compiled.sources, compiled.core, library, cc))
+    if compiled.core.simd:
+        files.append(build_library(compiled, output, cc))
     _show(compiled, files, _measure(compiled, cc))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from edgernn.tflite import Operator, Tensor
 from targets import expr, fixedpoint
 from targets.expr import Expr, number
+from targets.ir import Kernel, Reference
 from targets.lowering.base import LIMITS, Model, lowers
 
 Table = Callable[[int], int]
@@ -19,6 +20,9 @@ def lookup(model: Model, op: Operator, function: Table) -> None:
     """A unary function of an int8 tensor as a table of 256 bytes."""
     values = np.array([function(x) for x in range(-128, 128)], np.int8)
     table = model.constant(values, f"{op.name.lower()}_table", f"{op.name} of '{model.layer(op)}'")
+    if model.core.simd:
+        _lookup_kernel(model, op, table.name)
+        return
     low, high = int(values.min()), int(values.max())
 
     def build(inputs: Sequence[Expr]) -> Expr:
@@ -26,6 +30,18 @@ def lookup(model: Model, op: Operator, function: Table) -> None:
         return Expr(f"edgernn_lookup_s8({table.name}, {expr.bare(x.code)})", low, high)
 
     model.elementwise(op, op.inputs, build)
+
+
+def _lookup_kernel(model: Model, op: Operator, table: str) -> None:
+    """Many bytes at a time, where an instruction does that; the loops around are vectorised."""
+    x, y = model.view(op.inputs[0]), model.define(op.outputs[0])
+
+    def call(node: Kernel, reference: Reference) -> list[str]:
+        pointers = f"{reference(node.inputs[0])}, {reference(node.outputs[0])}"
+        return [f"edgernn_lookup_simd({table}, {x.elements}, {pointers});"]
+
+    files = ["edgernn_lookup_simd.h", "edgernn_simd.h"]
+    model.add(Kernel(op.name, model.layer(op), [x], [y], files=files, call=call))
 
 
 @lowers("LOGISTIC", "TANH")

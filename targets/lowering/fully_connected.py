@@ -12,6 +12,7 @@ from edgernn.tflite import Operator, Tensor
 from targets import expr
 from targets.fixedpoint import quantize_multiplier, reduced_multiplier
 from targets.ir import Elementwise, Kernel, Reference, View
+from targets.lowering import simd
 from targets.lowering.base import LIMITS, Model, lowers, short_name
 
 _PAD = 8
@@ -149,6 +150,8 @@ def _fast(model: Model, op: Operator, dense: Dense) -> bool:
         shifts = [-s - 1 for _, s in dense.scalings]
     if model.core.mve and dense.weights.shape[0] >= 4:
         _vectors(model, op, dense, multipliers, shifts)
+    elif model.core.simd and dense.weights.min() > -128 and all(s < 22 for s in shifts):
+        _blocks(model, op, dense, multipliers, shifts)
     elif model.core.dsp and dense.weights.shape[0] >= 4:
         _stream(model, op, dense, multipliers, shifts)
     else:
@@ -244,6 +247,35 @@ def _round_up(columns: int) -> int:
     return -(-columns // _PAD) * _PAD
 
 
+def _blocks(
+    model: Model, op: Operator, dense: Dense, multipliers: list[int], shifts: list[int]
+) -> None:
+    """Append the kernel for vector units; kernels/edgernn_simd.h describes its parameters."""
+    rows, columns = dense.weights.shape
+    label = f"{model.layer(op)} [{rows}, {columns}]"
+    weights = model.constant(simd.blocks(dense.weights), _name(op, model, "weights"), label)
+    half_range = 1 << (7 if shifts else 15)
+    # One rounding constant that holds the zero point too; the kernel's own shift is one larger.
+    ends = [s + 1 for s in shifts]
+    offsets = [(1 << s - 1) + (dense.output_zero << s) for s in ends]
+    parameters: dict[str, npt.ArrayLike] = {
+        "bias": dense.folded_bias,
+        "moved_bias": simd.wrapped(dense.folded_bias - half_range * dense.weights.sum(1)),
+        "multiplier": multipliers,
+        "offset": offsets or [0],
+        "shift": ends or [0],
+    }
+    names = [
+        model.constant(simd.per_row(values, rows), _name(op, model, part), label).name
+        for part, values in parameters.items()
+    ]
+    function = f"edgernn_fully_connected_s{8 if shifts else 16}_simd"
+    record = f"{weights.name}, {', '.join(names)}"
+    x = model.view(op.inputs[0])
+    kind = "edgernn_fully_connected_simd_t"
+    _append(model, op, function, kind, record, x, dense, f"{rows}, {columns}, ")
+
+
 def _append(
     model: Model,
     op: Operator,
@@ -252,19 +284,23 @@ def _append(
     parameters: str,
     x: View,
     dense: Dense,
+    arguments: str = "",
 ) -> None:
     """Append a call, its parameters, and the fused activation as a node of its own."""
     y, activation = _result(model, op, dense)
     name = model.unique(f"{model.name}_{short_name(model.layer(op))}_fc")
     model.records.append((kind, name, parameters))
     files = [f"{function}.c", "edgernn_kernels.h", "edgernn_math.h"]
-    if function.endswith("_dsp"):
+    if function.endswith("_simd"):
+        files = ["edgernn_simd.h"]
+    elif function.endswith("_dsp"):
         files.append("edgernn_dot_dsp.h")
     elif "general" not in function:
         files.append("edgernn_dot.h")
 
     def call(node: Kernel, reference: Reference) -> list[str]:
-        return [f"{function}(&{name}, {reference(node.inputs[0])}, {reference(node.outputs[0])});"]
+        pointers = f"{reference(node.inputs[0])}, {reference(node.outputs[0])}"
+        return [f"{function}(&{name}, {arguments}{pointers});"]
 
     note = f"{y.buffer.name} = W {x.buffer.name} + b, W {list(dense.weights.shape)}"
     model.add(Kernel(op.name, model.layer(op), [x], [y], note=note, files=files, call=call))
