@@ -151,7 +151,7 @@ def _fast(model: Model, op: Operator, dense: Dense) -> bool:
     if model.core.mve and dense.weights.shape[0] >= 4:
         _vectors(model, op, dense, multipliers, shifts)
     elif model.core.simd and dense.weights.min() > -128 and all(s < 22 for s in shifts):
-        _blocks(model, op, dense, multipliers, shifts)
+        _simd(model, op, dense, multipliers, shifts)
     elif model.core.dsp and dense.weights.shape[0] >= 4:
         _stream(model, op, dense, multipliers, shifts)
     else:
@@ -247,7 +247,7 @@ def _round_up(columns: int) -> int:
     return -(-columns // _PAD) * _PAD
 
 
-def _blocks(
+def _simd(
     model: Model, op: Operator, dense: Dense, multipliers: list[int], shifts: list[int]
 ) -> None:
     """Append the kernel for vector units; kernels/edgernn_simd.h describes its parameters."""
