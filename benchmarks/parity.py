@@ -269,7 +269,6 @@ def run(job: Job) -> tuple[list[Row], float]:
         if core.emulator:
             emulator = Emulator(compile_model(job.data, name, name="model"))
             rows.append(on_core(job, emulator, name, few, expected))
-            emulator.guarded_step(few[0])
         elif boards_with(name) and shutil.which(COMMAND):
             board = executors.start(name, job.data)
             rows.append(on_core(job, board, f"{name} (QEMU)", few, expected, every=50))
