@@ -5,8 +5,6 @@
 - what `Stream.push` costs over the bare interpreter: set every input, invoke, get every output;
 - how many frames a second calibration takes, for two GRU(64);
 - how long converting that model takes in a fresh process, TensorFlow's import included.
-
-`benchmarks/native.py` compares the compiled library with the interpreter.
 """
 
 from __future__ import annotations

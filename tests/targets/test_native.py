@@ -20,7 +20,7 @@ import edgernn
 from edgernn import interpreters
 from edgernn import native as runtime
 from edgernn.errors import InputError, MissingDependencyError, ModelFileError, StateError
-from targets import build_library, compile_model, toolchain
+from targets import build_library, compile_model, emit, toolchain
 from targets.frames import made_up
 from targets.native import load_native
 from tests.targets.build import Builder, step_model
@@ -215,6 +215,7 @@ def test_a_library_of_another_machine(tmp_path, monkeypatch):
 def test_missing_templates(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setitem(sys.modules, "jinja2", None)
+    emit._environment.cache_clear()  # an earlier test may have loaded it
     with pytest.raises(MissingDependencyError, match=r"pip install 'edgernn\[mcu\]'"):
         edgernn.load(step_model("gru", "int8", **SMALL)).stream("native")
 
