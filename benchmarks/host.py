@@ -3,6 +3,7 @@
     python benchmarks/host.py [--json FILE]
 
 - what `Stream.push` costs over the bare interpreter: set every input, invoke, get every output;
+- how much faster the compiled library is than LiteRT;
 - how many frames a second calibration takes, for two GRU(64);
 - how long converting that model takes in a fresh process, TensorFlow's import included.
 """
@@ -113,6 +114,18 @@ def bare_loop(model: Any, raw: np.ndarray) -> Callable[[], None]:
     return loop
 
 
+def native_ratios(precision: str) -> dict[str, float]:
+    """LiteRT's time over the compiled library's, for blocks of frames and frame by frame."""
+    import edgernn
+
+    model = edgernn.convert(keras_model(1), recordings(32, 100), precision=precision)
+    raw = (recordings(1, 2_000)[0] * 20).astype(model.x.dtype)
+    streams = [model.stream(backend) for backend in ("litert", "native")]
+    blocks = interleaved([lambda s=s: s.push_raw(raw) for s in streams])
+    frames = interleaved([lambda s=s: [s.push_raw(f) for f in raw[:STEPS]] for s in streams])
+    return {"block": blocks[0] / blocks[1], "frame": frames[0] / frames[1]}
+
+
 def calibration_rate() -> float:
     """Frames a second, for two GRU(64) and 64 sequences of 500 frames."""
     from converters.calibration import calibrate
@@ -158,6 +171,13 @@ def main() -> None:
                 f"{ratios['push']:.2f} x (raw: {ratios['push_raw']:.2f} x)",
                 f"<= {GOALS['push']} x",
             )
+    for precision in ("int8", "int16x8"):
+        results.setdefault("native", {})[precision] = ratios = native_ratios(precision)
+        table.add_row(
+            f"compiled library, times faster than LiteRT, GRU({UNITS}) {precision}",
+            f"{ratios['block']:.1f} x (frame by frame: {ratios['frame']:.1f} x)",
+            ">= 10 x",
+        )
     results["calibration_frames_per_second"] = rate = calibration_rate()
     table.add_row(f"calibration, two GRU({UNITS})", f"{rate:,.0f} frames/s", ">= 5,000 frames/s")
     results["convert_seconds"] = seconds = convert_seconds()
