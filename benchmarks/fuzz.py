@@ -32,8 +32,10 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from edgernn.errors import EdgernnError
 from edgernn.tflite import Graph, read
-from targets.compile import Compiled, compile_graph, compile_model
+from targets.compile import compile_model
+from targets.compiled import Compiled
 from targets.cores import core
+from targets.generate import compile_graph
 from targets.toolchain import WARNINGS
 from tests.targets.mutation import mutate_bytes, mutate_graph, seeds
 

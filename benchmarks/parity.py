@@ -40,9 +40,9 @@ from edgernn.model import Model
 from targets import executors
 from targets.boards import boards_with
 from targets.compile import compile_model
+from targets.compiled import state_offsets, state_struct_bytes
 from targets.cores import cores
 from targets.emulate import Emulator
-from targets.native import state_offsets
 from targets.qemu import COMMAND
 from targets.toolchain import build_shared
 
@@ -136,6 +136,8 @@ class Reference:
             for s in model.states
         ]
         self.states = [np.array(s.initial) for s in model.states]
+        self.first = [(np.array(s.initial), s.starts) for s in model.states]
+        self.done = 0
 
     def run(self, block: Array) -> list[Array]:
         """Outputs, and each state, after every frame."""
@@ -146,7 +148,11 @@ class Reference:
             for (slot, _), state in zip(ports, states, strict=True):
                 interpreter.set_input(state, slot)
             interpreter.invoke()
-            states = [interpreter.get_output(slot) for _, slot in ports]
+            states = [
+                first if self.done < starts else interpreter.get_output(slot)
+                for (_, slot), (first, starts) in zip(ports, self.first, strict=True)
+            ]
+            self.done += 1
             outputs.append(interpreter.get_output(self.y))
             after.append(states)
         self.states = states
@@ -186,7 +192,7 @@ class Native:
                 "names": [s.name for s in compiled.states],
                 "formats": [(s.dtype, (s.elements,)) for s in compiled.states],
                 "offsets": offsets,
-                "itemsize": _struct_size(compiled.states, offsets),
+                "itemsize": state_struct_bytes(compiled),
             }
         )
         self.state = np.zeros(1, self.struct)
@@ -201,11 +207,6 @@ class Native:
         arrays = (self.state, self.scratch, np.ascontiguousarray(block), y, states)
         self.library.run(*map(_pointer, arrays), ctypes.c_int32(count))
         return [y, *(states[name] for name in self.struct.names or ())]
-
-
-def _struct_size(ports: Any, offsets: list[int]) -> int:
-    widest = max(np.dtype(p.dtype).itemsize for p in ports)
-    return -(-(offsets[-1] + ports[-1].bytes) // widest) * widest
 
 
 def _pointer(array: Array) -> ctypes.c_void_p:

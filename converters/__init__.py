@@ -14,8 +14,10 @@ def __getattr__(name: str) -> Any:
     # `convert` brings TensorFlow along; registering a rule must not.
     if name != "convert":
         raise AttributeError(f"module 'converters' has no attribute {name!r}")
+    from converters.dependencies import require
     from converters.quiet import quiet
 
+    require()
     with quiet():
         from converters.conversion import convert
     return convert

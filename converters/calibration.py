@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.rolling import Array, Progress, roll
+from converters.step import ABSENT, LOWEST
+from converters.tables import collapse
 from converters.trace import FloatStep
 from edgernn import tflite
 from edgernn.errors import UnsupportedError
@@ -41,7 +43,11 @@ class Sample:
 
 
 def calibrate(
-    step: FloatStep, sequences: Sequence[Array], progress: Progress | None = None, seed: int = 0
+    step: FloatStep,
+    sequences: Sequence[Array],
+    progress: Progress | None = None,
+    seed: int = 0,
+    endless: bool = True,
 ) -> Sample:
     """Run sequences through the float step and sample every tensor.
 
@@ -50,36 +56,46 @@ def calibrate(
         sequences: normalised sequences `(T, *features)`, float32, each from the initial state.
         progress: called with the number of frames done and the number there are.
         seed: of the choice of sampled steps.
+        endless: run them end to end too; not where each begins from the first state for ever.
 
     Raises:
         UnsupportedError: the model's state explodes.
     """
-    sequences = [*sequences, *_streams(sequences, step.frames_per_step)]
-    graph = tflite.read(step.data)
+    if endless:
+        sequences = [*sequences, *_streams(sequences, step.frames_per_step)]
+    graph = tflite.read(collapse(step.data, step.sites))  # not what is inside of a formula
     written = {*graph.inputs, *(o for op in graph.operators for o in op.outputs)}
     watched = [graph.tensors[i] for i in sorted(written) if graph.tensors[i].dtype == "float32"]
     steps = sum(len(s) // step.frames_per_step for s in sequences)
     wanted = min(max(SAMPLE_VALUES // sum(t.elements for t in watched), 512), 8192)
     rng = np.random.default_rng(seed)
+    # A mask of what is absent is seen in the first steps alone, which a warm-up may hide.
+    masks = [state.starts for state in step.states if (state.initial == ABSENT).any()]
+    begin = min([step.warmup, *masks])
     done = 0
     kept: dict[int, list[Array]] = {t.index: [] for t in watched}
-    for rolled in roll(step.data, step.initial, sequences, step.frames_per_step, watch=True):
+    for rolled in roll(step.data, step, sequences, watch=True):
         first = not kept[watched[0].index]
-        if first or rng.random() * steps < wanted:
+        late = rolled.time >= step.warmup
+        wanted_now = rolled.time >= begin if first else late and rng.random() * steps < wanted
+        if wanted_now and not rolled.masked.all():
             for tensor in watched:
-                kept[tensor.index].append(rolled.rows(tensor.index).ravel().astype(np.float32))
+                rows = rolled.rows(tensor.index)
+                rows = rows[~rolled.masked] if rolled.masked.any() else rows
+                values = rows.ravel().astype(np.float32)
+                kept[tensor.index].append(values[values != np.float32(LOWEST)])
         done += len(rolled.which)
         if progress is not None:
             progress(done * step.frames_per_step, steps * step.frames_per_step)
-    values = {i: np.concatenate(parts) for i, parts in kept.items()}
+    sampled = {i: np.concatenate(parts) for i, parts in kept.items()}
     for tensor in watched:
-        largest = float(np.abs(values[tensor.index]).max())
+        largest = float(np.abs(sampled[tensor.index]).max(initial=0.0))
         if not largest < UNSTABLE:
             raise UnsupportedError(
                 f"tensor '{tensor.name}' reaches {largest:.3g} on the calibration data: the model "
                 "is unstable when it runs on and on; check its weights or bound its activation"
             )
-    return Sample(values, steps * step.frames_per_step)
+    return Sample(sampled, steps * step.frames_per_step)
 
 
 def _streams(sequences: Sequence[Array], frames: int) -> list[Array]:

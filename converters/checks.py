@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+from converters.packing import pack, unpack, unpack_rows
+from converters.ports import Input
 from converters.rolling import Array, outputs
 from converters.trace import FloatStep
 from edgernn import tflite
@@ -37,7 +41,13 @@ def check_file(data: bytes, quantized: bool, last: str) -> None:
     signature = graph.signatures["step"]
     if graph.subgraphs != 1:
         raise UnsupportedError("the model has loops or branches of its own (several subgraphs)")
-    edges = {signature.inputs["x"], signature.outputs["y"]}
+    carried = signature.inputs.keys() & signature.outputs.keys()
+    edges = {
+        index
+        for entries in (signature.inputs, signature.outputs)
+        for name, index in entries.items()
+        if name not in carried
+    }
     for op in graph.operators:
         where = f"layer '{layer_of(graph.tensors[op.outputs[0]], last)}'"
         if op.name in _FORBIDDEN or op.name.startswith(("CUSTOM", "UNKNOWN")):
@@ -56,9 +66,8 @@ def check_file(data: bytes, quantized: bool, last: str) -> None:
                 "have one (add, multiply, sigmoid, tanh, relu, maximum …) or use --precision "
                 "float32"
             )
-    for name, source in signature.inputs.items():
-        if name == "x":
-            continue
+    for name in carried:
+        source = signature.inputs[name]
         a, b = graph.tensors[source], graph.tensors[signature.outputs[name]]
         if (a.dtype, a.shape, a.scale, a.zero_point) != (b.dtype, b.shape, b.scale, b.zero_point):
             raise UnsupportedError(
@@ -67,21 +76,50 @@ def check_file(data: bytes, quantized: bool, last: str) -> None:
             )
 
 
-def check_against_keras(model: Any, step: FloatStep, sequences: Sequence[Array]) -> float:
+def check_against_keras(model: Any, step: FloatStep, sequences: Sequence[Array]) -> float | None:
     """Largest difference between the float step and the Keras model on raw sequences.
+
+    What Keras pads behind the last frame, a stream never gets, and a single answer behind a
+    look-ahead has that padding in it: it is compared with the rows that lead to it. None where
+    there is nothing that both compute.
 
     Raises:
         UnsupportedError: they differ by more than `FLOAT_TOLERANCE`.
     """
+    if step.looks_ahead and not step.sequence_output:
+        return _check_rows(model, step, sequences) if len(step.outputs) == 1 else None
+    fixed = model.inputs[0].shape[1]
+    if fixed and step.exact is not None and step.exact < fixed and not step.sequence_output:
+        return None  # the only answer of Keras is about more frames than the step remembers
     worst = 0.0
-    for raw in _windows(model, step, sequences):
-        expected = _keras_outputs(model, raw)
-        got = outputs(step.data, step.initial, [normalise(step, raw)], step.frames_per_step)[0]
-        if not step.sequence_output:
-            expected, got = expected[None], got[-1:]
-        got = got.reshape(expected.shape)
-        scale = max(1.0, float(np.abs(expected).max()))
-        worst = max(worst, float(np.abs(expected - got).max()) / scale)
+    for raw, length in _windows(model, step, sequences):
+        (rows,) = outputs(step.data, step, [normalise(step, raw[: step.exact])])
+        wanted = keras_outputs(model, step, raw[:length])
+        given = unpack_rows(step.outputs, rows)
+        for output, expected, got in zip(step.outputs, wanted, given, strict=True):
+            if output.is_sequence:
+                count = min(len(got), len(expected))
+                if count == 0:
+                    return None
+                expected, got = expected[:count], got[:count]
+            else:
+                expected, got = expected[None], got[-1:]
+            worst = float(np.maximum(worst, _difference(expected, got)))  # max() drops a NaN
+    return _allowed(worst)
+
+
+def _difference(expected: Array, got: Array) -> float:
+    """The largest, relative to values above 1."""
+    scale = max(1.0, float(np.abs(expected).max()))
+    return float(np.abs(expected - got.reshape(expected.shape)).max()) / scale
+
+
+def _allowed(worst: float) -> float:
+    if np.isnan(worst):
+        raise UnsupportedError(
+            "the outputs on the calibration data are infinite or no numbers: the model is "
+            "unstable; check its weights or bound its activations"
+        )
     if not worst <= FLOAT_TOLERANCE:
         raise UnsupportedError(
             f"the streamed model differs from Keras by {worst:.2g} (allowed {FLOAT_TOLERANCE:g}): "
@@ -90,30 +128,106 @@ def check_against_keras(model: Any, step: FloatStep, sequences: Sequence[Array])
     return worst
 
 
+def _check_rows(model: Any, step: FloatStep, sequences: Sequence[Array]) -> float | None:
+    """`check_against_keras` with the running answer of every recurrent layer asked of Keras.
+
+    None if it is not a recurrent layer that gives the answer.
+    """
+    single = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.RNN) and not layer.return_sequences
+    ]
+    raw, length = _windows(model, step, sequences)[0]
+    (got,) = outputs(step.data, step, [normalise(step, raw[:length])])
+    (one,) = keras_outputs(model, step, raw[:length])
+    try:
+        for layer in single:
+            layer.return_sequences = True
+        (expected,) = keras_outputs(model, step, raw[:length])
+    except (ValueError, TypeError, RuntimeError, tf.errors.OpError):  # what follows wants one row
+        return None
+    finally:
+        for layer in single:
+            layer.return_sequences = False
+    per_step = len(expected) * step.frames_per_step // length
+    if not single or expected.shape[1:] != one.shape or per_step < 1:
+        return None
+    expected = expected[per_step - 1 :: per_step]
+    rows = min(len(got), len(expected))
+    return _allowed(_difference(expected[:rows], got[:rows])) if rows else None
+
+
 def normalise(step: FloatStep, sequence: Array) -> Array:
-    """What the runtime does to raw frames before the step sees them."""
-    if step.normalisation is None:
+    """What the runtime does to raw frames before the step sees them; both are packed."""
+    if all(one.normalisation is None for one in step.inputs):
         return sequence
-    shape = sequence.shape[1:]
-    scale = np.reshape(step.normalisation.scale, shape)
-    offset = np.reshape(step.normalisation.offset, shape)
-    frames: Array = (sequence * scale + offset).astype(np.float32)
-    return frames
+    parts = zip(unpack(step.inputs, sequence), step.inputs, strict=True)
+    return pack(step.inputs, [_normalised(frames, one) for frames, one in parts])
 
 
-def _windows(model: Any, step: FloatStep, sequences: Sequence[Array]) -> list[Array]:
-    """Short stretches of real data, of the length the model was built for if it has one."""
-    fixed = model.inputs[0].shape[1]
-    length = fixed or 24 * step.frames_per_step
+def _normalised(frames: Array, one: Input) -> Array:
+    if one.normalisation is None:
+        return frames
+    shape = frames.shape[1:]
+    scale = np.reshape(one.normalisation.scale, shape)
+    offset = np.reshape(one.normalisation.offset, shape)
+    scaled: Array = (frames * scale + offset).astype(np.float32)
+    return scaled
+
+
+def with_masked_output(model: Any, step: FloatStep) -> FloatStep:
+    """The step with what Keras gives while all frames are masked."""
+    if step.mask is None:
+        return step
+    (one,) = step.inputs
+    length = model.inputs[0].shape[1] or 3
+    frames = np.full((length, *one.features), step.mask, np.float32)
+    first = [
+        y[0] if output.is_sequence else y
+        for output, y in zip(step.outputs, keras_outputs(model, step, frames), strict=True)
+    ]
+    values = np.concatenate([np.ravel(y) for y in first])
+    return replace(step, masked_output=tuple(float(v) for v in values))
+
+
+def _windows(model: Any, step: FloatStep, sequences: Sequence[Array]) -> list[tuple[Array, int]]:
+    """Short stretches of real data for the step, and how many of their frames are for Keras.
+
+    That is the length which the model was built for, if it has one. A single answer comes
+    `latency` frames after the last one that Keras counts.
+    """
+    frames = step.frames_per_step
+    late = 0 if step.sequence_output else step.latency
+    lengths = [
+        tensor.shape[1]
+        for tensor, one in zip(model.inputs, step.inputs, strict=True)
+        if one.is_sequence
+    ]
+    fixed = next((n for n in lengths if n), None)
+    steps = (fixed + late) // frames if fixed else 24 + step.warmup
+    length = fixed or min(steps * frames - late, step.exact or steps * frames)
+    whole = max(length, steps * frames)
     joined = np.concatenate(list(sequences[:64]))
-    if len(joined) < length:
-        joined = np.tile(joined, (-(-length // len(joined)), *[1] * (joined.ndim - 1)))
-    count = min(2, len(joined) // length)
-    return [joined[i * length : (i + 1) * length] for i in range(count)]
+    if len(joined) < whole:
+        joined = np.tile(joined, (-(-whole // len(joined)), *[1] * (joined.ndim - 1)))
+    count = min(2, len(joined) // whole)
+    windows = [joined[i * whole : (i + 1) * whole].copy() for i in range(count)]
+    if step.mask is not None:  # where a sequence begins, and in its middle
+        for start in (0, whole // 2):
+            windows[0][start : start + 2] = step.mask
+    return [(window, length) for window in windows]
 
 
-def _keras_outputs(model: Any, raw: Array) -> Array:
-    """Keras' own answer, from a zero state; the states of a stateful model stay untouched."""
+def keras_outputs(model: Any, step: FloatStep, raw: Array) -> list[Array]:
+    """Keras' own answer to a packed sequence, for each output, from a zero state.
+
+    The states of a stateful model stay untouched.
+    """
+    batch = [
+        (frames if one.is_sequence else frames[0])[None].astype(one.dtype)
+        for frames, one in zip(unpack(step.inputs, raw), step.inputs, strict=True)
+    ]
     zeros = [
         (state, np.zeros(state.shape, np.float32))
         for layer in model._flatten_layers()
@@ -121,5 +235,5 @@ def _keras_outputs(model: Any, raw: Array) -> Array:
         for state in keras.tree.flatten(getattr(layer, "states", None) or [])
     ]
     with keras.StatelessScope(state_mapping=zeros):
-        result: Array = np.asarray(model(raw[None], training=False))[0]
-    return result
+        result = model(batch if len(batch) > 1 else batch[0], training=False)
+    return [np.asarray(y)[0] for y in keras.tree.flatten(result)]

@@ -1,4 +1,4 @@
-"""Load a trained Keras model from a `.keras` or `.h5` file, with clear words when that fails."""
+"""Load a trained Keras model from what Keras 2 or 3 saved, with clear words when that fails."""
 
 from __future__ import annotations
 
@@ -12,14 +12,29 @@ from typing import Any
 
 import keras
 
+from converters import legacy
 from converters.quiet import quiet
-from edgernn.errors import InputError, ModelFileError, UnsupportedError
+from edgernn.errors import EdgernnError, InputError, ModelFileError, UnsupportedError
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
+
+ELSEWHERE = {
+    ".tflite": "already a TFLite file: use it as it is (edgernn run, compile), or convert the "
+    "Keras model it came from",
+    ".pb": "part of a SavedModel: give its folder",
+    ".pt": "a PyTorch model: carry its weights into a Keras model and save that",
+    ".pth": "a PyTorch model: carry its weights into a Keras model and save that",
+    ".onnx": "an ONNX model: rebuild it in Keras, or convert the Keras model it came from",
+    ".json": "a model's configuration without its weights: save the model as .keras",
+}
+"""What to do with files of other kinds."""
 
 
 def load_keras(model: Any) -> Any:
     """A live, built Keras model from a path, or the model itself if it is one.
+
+    The path is a `.keras` or `.h5` file, or a SavedModel folder of Keras 2. Models of Keras 2 are
+    brought to Keras 3 (`legacy.py`); one that is `time_major` comes back with the batch first.
 
     Custom layers and cells load by the Keras convention: registered with
     `@keras.saving.register_keras_serializable()` in a module that has been imported.
@@ -27,21 +42,52 @@ def load_keras(model: Any) -> Any:
     Raises:
         ModelFileError: there is no such file, or it is not a Keras model.
         UnsupportedError: it needs a custom class that is not registered, or holds Python code.
+        MissingDependencyError: a SavedModel, and tf_keras is not installed.
     """
     if isinstance(model, keras.Model):
-        return model
+        return as_graph(model)
     if not isinstance(model, (str, os.PathLike)):
         raise InputError(f"{type(model).__name__} is no Keras model and no path to one")
     path = Path(model)
-    if not path.is_file():
+    if not path.exists():
         raise ModelFileError(f"{path}: no such file")
-    if path.suffix not in SUFFIXES:
+    if path.suffix in ELSEWHERE:
+        raise ModelFileError(f"{path}: {ELSEWHERE[path.suffix]}")
+    if path.is_file() and path.suffix not in SUFFIXES:
         raise ModelFileError(f"{path}: not a Keras model; expected {', '.join(SUFFIXES)}")
     try:
-        with quiet():
-            return keras.models.load_model(path, compile=False)
+        with quiet(), legacy.readable(path) as file:
+            loaded = keras.models.load_model(file, custom_objects=legacy.OBJECTS, compile=False)
+            return as_graph(loaded)
+    except EdgernnError:
+        raise
     except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise _explain(path, str(error)) from error
+
+
+def as_graph(model: Any) -> Any:
+    """A model with a graph of layers: of a subclassed one, that of its `call`, with its weights.
+
+    Raises:
+        UnsupportedError: it is not built, or its `call` does more than call layers and operations.
+    """
+    if isinstance(model, keras.Sequential) or hasattr(model, "_nodes_by_depth"):
+        return model
+    kind = type(model).__name__
+    shapes = list((getattr(model, "_build_shapes_dict", None) or {}).values())
+    if len(shapes) != 1 or not isinstance(shapes[0], (tuple, list)):
+        raise UnsupportedError(
+            f"the subclassed model {kind} is not built for one input: call it once on real data"
+        )
+    try:
+        inputs = keras.Input(shape=tuple(shapes[0])[1:], name="x")
+        return keras.Model(inputs, model.call(inputs), name=model.name)
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)[:120]
+        raise UnsupportedError(
+            f"the call of the subclassed model {kind} cannot be followed ({reason}): build it with "
+            "keras.Sequential, or keras.Input and keras.Model"
+        ) from error
 
 
 def _explain(path: Path, message: str) -> ModelFileError | UnsupportedError:
@@ -78,7 +124,11 @@ def source_hash(model: Any, source: Any) -> str:
     """SHA-256 of the model's file, or of the weights of a live model."""
     digest = hashlib.sha256()
     if isinstance(source, (str, os.PathLike)):
-        digest.update(Path(source).read_bytes())
+        path = Path(source)
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            if file.is_file():
+                digest.update(file.read_bytes())
     else:
         for variable in model.variables:
             digest.update(variable.numpy().tobytes())

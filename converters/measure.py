@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from converters.rolling import Array
+from converters.trace import FloatStep
 
 LONG_RUN = 10_000
 """Steps of the drift measurement."""
@@ -38,10 +39,11 @@ class Errors:
         return {**asdict(self), "per_output": list(self.per_output)}
 
 
-def compare(expected: Sequence[Array], got: Sequence[Array]) -> Errors:
+def compare(expected: Sequence[Array], got: Sequence[Array], width: int | None = None) -> Errors:
     """Compare outputs `(steps, *outputs)`, sequence by sequence.
 
-    Both lists hold the same shapes. The range is that of all expected values together.
+    Both lists hold the same shapes. A decision is over the first `width` values, or all.
+    The range is that of all expected values together.
     """
     wanted = np.concatenate([e.reshape(len(e), -1) for e in expected]).astype(np.float64)
     actual = np.concatenate([g.reshape(len(g), -1) for g in got]).astype(np.float64)
@@ -52,7 +54,7 @@ def compare(expected: Sequence[Array], got: Sequence[Array]) -> Errors:
         rms_percent=float(np.sqrt(np.mean(difference**2))),
         max_percent=float(np.abs(difference).max()),
         per_output=tuple(float(v) for v in np.sqrt(np.mean(difference**2, axis=0))),
-        agreement=_agreement(wanted, actual),
+        agreement=_agreement(wanted[:, :width], actual[:, :width]),
     )
 
 
@@ -64,10 +66,10 @@ def _agreement(wanted: Any, actual: Any) -> float | None:
     return None
 
 
-def long_sequence(sequences: Sequence[Array], frames: int) -> Array:
+def long_sequence(sequences: Sequence[Array], step: FloatStep) -> Array:
     """Sequences one after the other, repeated until the long run is filled."""
     joined = np.concatenate(list(sequences))
-    length = LONG_RUN * frames
+    length = (step.warmup + LONG_RUN) * step.frames_per_step
     return np.tile(joined, (-(-length // len(joined)), *[1] * (joined.ndim - 1)))[:length]
 
 

@@ -11,6 +11,7 @@ from converters.calibration import Sample
 from converters.quantize import Scheme, can_be_wide, quantize
 from converters.rolling import Array, outputs
 from converters.rounding import round_weights
+from converters.tables import collapse
 from converters.trace import FloatStep
 from edgernn import tflite
 
@@ -37,7 +38,7 @@ class Candidate:
     @property
     def worst_rms(self) -> float:
         """The larger of the RMS errors on held-back data and over the long run."""
-        return max(self.errors.rms_percent, *self.drift.values())
+        return max([self.errors.rms_percent, *self.drift.values()])
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
@@ -53,16 +54,17 @@ class Yardstick:
 
     def __init__(self, step: FloatStep, held_back: Sequence[Array]) -> None:
         self.step, self.held_back = step, held_back
-        self.long = measure.long_sequence(held_back, step.frames_per_step)
+        self.long = measure.long_sequence(held_back, step)
         self.expected = self._outputs(step.data, held_back)
         (self.expected_long,) = self._outputs(step.data, [self.long])
 
     def _outputs(self, data: bytes, sequences: Sequence[Array]) -> list[Array]:
-        return outputs(data, self.step.initial, sequences, self.step.frames_per_step)
+        return outputs(data, self.step, sequences)
 
     def candidate(self, name: str, data: bytes) -> Candidate:
         """Measure one version of the step."""
-        errors = measure.compare(self.expected, self._outputs(data, self.held_back))
+        width = self.step.outputs[0].size if len(self.step.outputs) > 1 else None
+        errors = measure.compare(self.expected, self._outputs(data, self.held_back), width)
         (long,) = self._outputs(data, [self.long])
         return Candidate(name, data, errors, measure.drift(self.expected_long, long))
 
@@ -84,7 +86,7 @@ def choose(
         return (only := wide()), [only], "asked for"
     small = yardstick.candidate("int8", quantize(step, sample, Scheme("int8", per_tensor)))
     tried = [small]
-    graph = tflite.read(step.data)
+    graph = tflite.read(collapse(step.data, step.sites))
     unbounded = tuple(s.name for s in step.states if s.unbounded and can_be_wide(graph, s.name))
     if unbounded:
         scheme = Scheme("int8", per_tensor, wide_states=unbounded)
@@ -94,7 +96,7 @@ def choose(
             small = mixed
     if precision == "int8":
         return small, tried, "asked for"
-    fault = _int8_fault(small)
+    fault = int8_fault(small)
     if fault is None:
         return small, tried, "int8 stays within the limits on held-back data"
     tried.append(candidate := wide())
@@ -103,7 +105,7 @@ def choose(
     return small, tried, f"int8 {fault}, but int16x8 is no better"
 
 
-def _int8_fault(small: Candidate) -> str | None:
+def int8_fault(small: Candidate) -> str | None:
     """What is wrong with an int8 candidate, in words; None if it is good enough."""
     agreement = small.errors.agreement
     if small.errors.rms_percent > INT8_MAX_RMS:

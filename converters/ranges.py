@@ -9,7 +9,7 @@ one spike in 100,000 frames set the range.)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.calibration import Sample
+from converters.step import ABSENT
+from converters.tables import PLACE_NAME
 from edgernn import tflite
 
 FloatArray = npt.NDArray[np.floating]
@@ -35,6 +37,10 @@ GOLDEN: Final = (5**0.5 - 1) / 2
 rounds a few bits away, halves always up: a constant push, which a long memory adds up. With this
 ratio the bits lost are spread as evenly as can be, and the push is gone."""
 
+REACH: Final = 10.0
+"""How far below the largest score of a row softmax looks: TFLM's 16-bit kernel ends there, and 8
+bits of weight some way before."""
+
 _BINS: Final = 2048
 
 
@@ -47,7 +53,11 @@ class Range:
 
 
 def choose(
-    graph: tflite.Graph, sample: Sample, ties: Sequence[tuple[int, int]], bits: dict[int, int]
+    graph: tflite.Graph,
+    sample: Sample,
+    ties: Sequence[tuple[int, int]],
+    bits: dict[int, int],
+    given: Mapping[int, Range] | None = None,
 ) -> dict[int, Range]:
     """The range of every sampled tensor.
 
@@ -56,6 +66,7 @@ def choose(
         sample: values by tensor index.
         ties: pairs of tensors that must share one range (a state's input and output).
         bits: bits of each tensor, 8 or 16; 16-bit ranges are symmetric with a power-of-two scale.
+        given: ranges that are decided already.
     """
     fixed = {
         output: FIXED[op.name]
@@ -64,27 +75,59 @@ def choose(
         for output in op.outputs
     }
     increments = _increments(graph, ties)
+    scores = _masked_scores(graph, sample)
     ranges = {}
     for group in _groups(graph, sample, ties):
+        decided = next((given[i] for i in group if given and i in given), None)
         pinned = next((fixed[i] for i in group if i in fixed), None)
-        values = np.concatenate([sample.values[i] for i in group])
+        masked = next((scores[i] for i in group if i in scores), None)
+        values = np.concatenate([sample.values[i] for i in group]) if masked is None else masked
         for index in group:
             width = bits.get(index, 8)
-            if pinned is not None:
+            if decided is not None:
+                ranges[index] = decided
+            elif pinned is not None:
                 ranges[index] = _fixed_range(*pinned, width)
             elif width == 16:
                 unit = GOLDEN if increments & set(group) else 1.0
                 ranges[index] = power_of_two_range(values, unit)
             else:
                 ranges[index] = asymmetric_range(values)
+            if masked is not None:
+                ranges[index] = _down_to(float(masked.min()), ranges[index], width)
     return ranges
+
+
+def _masked_scores(graph: tflite.Graph, sample: Sample) -> dict[int, FloatArray]:
+    """Scores of attention behind the mask that `ABSENT` fills, without what it would do to a range.
+
+    A masked score lies `REACH` below the largest of its row, and so does one that is lower still.
+    """
+    found: dict[int, FloatArray] = {}
+    for op in graph.operators:
+        if op.name != "SOFTMAX" or op.inputs[0] not in sample.values:
+            continue
+        values = sample.values[op.inputs[0]]
+        if values.min(initial=0.0) < ABSENT / 2:
+            rows = values.reshape(-1, graph.tensors[op.inputs[0]].shape[-1])
+            found[op.inputs[0]] = np.maximum(rows, rows.max(axis=1, keepdims=True) - REACH).ravel()
+    return found
+
+
+def _down_to(low: float, found: Range, bits: int) -> Range:
+    """The range, with `low` in it: what is masked weighs nothing only if it can be said."""
+    if bits == 8:
+        return Range(min(found.low, low), found.high)
+    while found.low > low:
+        found = Range(2 * found.low, 2 * found.high)
+    return found
 
 
 def _gate_sums(graph: tflite.Graph) -> list[tuple[int, int]]:
     """Ties of what a gate adds up to the sum that its sigmoid or tanh reads.
 
     On one scale the addition is an addition of integers, where otherwise a kernel rescales both
-    operands and the result, once for each unit of each gate.
+    operands and the result, once for each unit of each gate. A table's place counts as a tanh.
     """
     producers = {o: op.name for op in graph.operators for o in op.outputs}
     readers: dict[int, set[str]] = {}
@@ -94,7 +137,8 @@ def _gate_sums(graph: tflite.Graph) -> list[tuple[int, int]]:
     return [
         (i, op.outputs[0])
         for op in graph.operators
-        if op.name == "ADD" and readers.get(op.outputs[0], set()) <= {"LOGISTIC", "TANH"}
+        if op.name == "ADD"
+        and readers.get(op.outputs[0], set()) <= {"LOGISTIC", "TANH", PLACE_NAME}
         for i in op.inputs
         if producers.get(i) in ("FULLY_CONNECTED", "MUL", "ADD")
     ]

@@ -18,7 +18,7 @@ def report(
     chosen: Candidate,
     tried: Sequence[Candidate],
     reason: str,
-    exactness: float,
+    exactness: float | None,
 ) -> dict[str, Any]:
     """What the user is told: layers, states, operators, bytes, errors."""
     operators = Counter(op.name for op in model.graph.operators)
@@ -31,8 +31,14 @@ def report(
         "layers": [
             {"layer": path, "type": kind, "became": became} for path, kind, became in step.layers
         ],
-        "normalisation": None if step.normalisation is None else asdict(step.normalisation),
+        "inputs": [asdict(one) for one in model.metadata.inputs],
+        "outputs": [asdict(one) for one in model.metadata.outputs],
+        "mask": step.mask,
+        "pads_end": step.looks_ahead and not step.sequence_output,
         "frames_per_step": step.frames_per_step,
+        "outputs_per_step": step.outputs_per_step,
+        "warmup": step.warmup,
+        "latency": step.latency,
         "states": [
             {
                 "name": state.name,

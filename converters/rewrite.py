@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from converters import masks
 from converters.registry import REFUSED, RULES, find
 from converters.step import Signal, Step
 
@@ -27,7 +28,9 @@ def apply(layer: Any, inputs: Sequence[Signal], step: Step) -> Signal | list[Sig
             what = "layer" if isinstance(layer, keras.layers.Layer) else "operation"
             remedy = f"replace it, or register a rule for it with @converters.rule({kind})"
             raise step.unsupported(f"a {kind} {what}", remedy)
-        return found(layer, inputs, step)
+        step.input_mask = mask = masks.after(layer, inputs, step)
+        result = found(layer, inputs, step)
+        return masks.mark(result, mask, inputs)
 
 
 def _refuse(layer: Any, step: Step) -> None:
@@ -48,6 +51,11 @@ def functional(model: Any, step: Step) -> Any:
     return model
 
 
+def computes_mask(node: Any) -> bool:
+    """Whether a node only makes Keras' own mask tensors, which the rules do not need."""
+    return all(tensor.dtype == "bool" for tensor in node.output_tensors)
+
+
 def walk(
     model: Any, inputs: Sequence[Signal], step: Step, skip: frozenset[str] = frozenset()
 ) -> Signal | list[Signal]:
@@ -64,9 +72,9 @@ def walk(
     }
     for depth in sorted(model._nodes_by_depth, reverse=True):
         for node in model._nodes_by_depth[depth]:
-            if node.is_input:
+            if node.is_input or computes_mask(node):
                 continue
-            taken = [signals[id(t)] for t in node.input_tensors]
+            taken = [signals[id(t)] for t in node.input_tensors if t.dtype != "bool"]
             if node.operation.name in skip:
                 given: Signal | list[Signal] = taken[0]
             else:

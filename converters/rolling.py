@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from converters.packing import pack_rows, unpack, unpack_rows
 from converters.quiet import quiet
+from converters.trace import FloatStep
 from edgernn import tflite
 from edgernn.metadata import quantize
 
@@ -29,11 +31,15 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Rolled:
-    """One step of a batch: rows `0 … active-1` are sequences `which`, at step `time` of each."""
+    """One step of a batch: rows `0 … active-1` are sequences `which`, at step `time` of each.
+
+    `masked` says of each of them whether its frame is masked, and so the step of no effect.
+    """
 
     runner: Any
     which: tuple[int, ...]
     time: int
+    masked: npt.NDArray[np.bool_]
 
     def rows(self, tensor: int) -> npt.NDArray[np.generic]:
         """The tensor's values for the sequences still running."""
@@ -41,23 +47,43 @@ class Rolled:
         return values
 
 
-def outputs(
-    data: bytes, initial: dict[str, Array], sequences: Sequence[Array], frames: int = 1
-) -> list[Array]:
-    """The step's `y` in real units for each sequence, `(steps, *outputs)`, from the first state."""
+def outputs(data: bytes, step: FloatStep, sequences: Sequence[Array]) -> list[Array]:
+    """The predictions in real units for each sequence, `(rows, *outputs)`, from the first state.
+
+    Args:
+        data: a step file, `step.data` or a quantized version of it.
+        step: the float step.
+        sequences: see `roll`.
+    """
     graph = tflite.read(data)
-    y = graph.tensors[graph.signatures["step"].outputs["y"]]
-    results = [np.empty((len(s) // frames, *y.shape[1:]), np.float32) for s in sequences]
-    for step in roll(data, initial, sequences, frames):
-        for sequence, row in zip(step.which, step.rows(y.index), strict=True):
-            results[sequence][step.time] = row
-    return [dequantize(r, y) for r in results]
+    ends = graph.signatures["step"].outputs
+    tensors = [graph.tensors[ends[output.name]] for output in step.outputs]
+    steps = [len(s) // step.frames_per_step for s in sequences]
+    results = [[np.empty((n, *y.shape[1:]), np.float32) for y in tensors] for n in steps]
+    width = sum(output.size for output in step.outputs)
+    held = np.reshape(step.masked_output or np.zeros(width), (1, width)).astype(np.float32)
+    before = unpack_rows(step.outputs, held)
+    for rolled in roll(data, step, sequences):
+        for k, y in enumerate(tensors):
+            rows = dequantize(rolled.rows(y.index), y)
+            for sequence, row, masked in zip(rolled.which, rows, rolled.masked, strict=True):
+                rolls, time = results[sequence][k], rolled.time
+                rolls[time] = row if not masked else rolls[time - 1] if time else before[k][0]
+    return [_rows(step, found) for found in results]
+
+
+def _rows(step: FloatStep, found: Sequence[Array]) -> Array:
+    """The predictions of one sequence, rows of Keras, all outputs in one array."""
+    valid = [rows[step.warmup :] for rows in found]
+    if step.outputs_per_step > 1:
+        valid = [rows.reshape(-1, *rows.shape[2:]) for rows in valid]
+    return pack_rows(valid)
 
 
 def dequantize(values: npt.NDArray[Any], tensor: tflite.Tensor) -> Array:
     """A tensor's integers as real values; floats as they are."""
     if not tensor.scale:
-        return values.astype(np.float32)
+        return values.astype(np.float32, copy=False)
     real: Array = (
         (values - np.float32(tensor.zero_point[0])) * np.float32(tensor.scale[0])
     ).astype(np.float32)
@@ -65,19 +91,15 @@ def dequantize(values: npt.NDArray[Any], tensor: tflite.Tensor) -> Array:
 
 
 def roll(
-    data: bytes,
-    initial: dict[str, Array],
-    sequences: Sequence[Array],
-    frames: int = 1,
-    watch: bool = False,
+    data: bytes, step: FloatStep, sequences: Sequence[Array], watch: bool = False
 ) -> Iterator[Rolled]:
-    """Yield every step of every batch.
+    """Yield every step of every batch, those of the warm-up too.
 
     Args:
-        data: a step file.
-        initial: first value of each state in real units, `(1, *features)`.
-        sequences: normalised sequences `(T, *features)`; each starts from the first state.
-        frames: input frames in one step; an incomplete last step is left out.
+        data: a step file, `step.data` or a quantized version of it.
+        step: the float step: its states and how many frames it takes.
+        sequences: normalised sequences `(T, *features)`, packed; each starts from the first
+            state. An incomplete last step is left out.
         watch: keep the values of every tensor readable (slower).
     """
     graph = tflite.read(data)
@@ -85,44 +107,57 @@ def roll(
     width = _batch_width(data, graph, len(sequences))
     for start in range(0, len(sequences), width):
         which = longest_first[start : start + width]
-        yield from _roll_batch(data, graph, initial, sequences, which, frames, watch)
+        yield from _roll_batch(data, graph, step, sequences, which, watch)
 
 
 def _roll_batch(
     data: bytes,
     graph: tflite.Graph,
-    initial: dict[str, Array],
+    step: FloatStep,
     sequences: Sequence[Array],
     which: Sequence[int],
-    frames: int,
     watch: bool,
 ) -> Iterator[Rolled]:
-    signature, rows = graph.signatures["step"], len(which)
+    signature, rows, frames = graph.signatures["step"], len(which), step.frames_per_step
     runner = _interpreter(data, rows, watch)
-    source = graph.tensors[signature.inputs["x"]]
-    states = [(signature.inputs[name], signature.outputs[name]) for name in initial]
-    carried = [
-        np.repeat(to_raw(value, graph.tensors[signature.inputs[name]]), rows, axis=0)
-        for name, value in initial.items()
+    sources = [graph.tensors[signature.inputs[one.name]] for one in step.inputs]
+    states = [(signature.inputs[s.name], signature.outputs[s.name]) for s in step.states]
+    first = [
+        np.repeat(to_raw(s.initial, graph.tensors[entry]), rows, axis=0)
+        for s, (entry, _) in zip(step.states, states, strict=True)
     ]
-    raw = [to_raw(sequences[i], source) for i in which]
-    x = np.zeros((rows, *source.shape[1:]), source.numpy_dtype)
-    for time in range(len(raw[0]) // frames):
-        active = sum(len(r) // frames > time for r in raw)
+    carried = first
+    parts = [unpack(step.inputs, sequences[i]) for i in which]
+    raw = [[to_raw(p, x) for p, x in zip(row, sources, strict=True)] for row in parts]
+    x = [np.zeros((rows, *source.shape[1:]), source.numpy_dtype) for source in sources]
+    lengths = [len(sequences[i]) // frames for i in which]
+    for time in range(lengths[0]):
+        active = sum(length > time for length in lengths)
+        masked = np.zeros(active, np.bool_)
         for row in range(active):
-            x[row] = raw[row][time * frames : (time + 1) * frames].reshape(x.shape[1:])
-        runner.set_tensor(source.index, x)
+            for k, source in enumerate(sources):
+                frame = raw[row][k][time * frames : (time + 1) * frames]
+                x[k][row] = frame.reshape(source.shape[1:])
+            masked[row] = step.mask is not None and bool((parts[row][0][time] == step.mask).all())
+        for source, values in zip(sources, x, strict=True):
+            runner.set_tensor(source.index, values)
         for (target, _), value in zip(states, carried, strict=True):
             runner.set_tensor(target, value)
         runner.invoke()
-        carried = [runner.get_tensor(result) for _, result in states]
-        yield Rolled(runner, tuple(which[:active]), time)
+        following = [
+            begun if time < state.starts else runner.get_tensor(result)
+            for state, begun, (_, result) in zip(step.states, first, states, strict=True)
+        ]
+        for old, new in zip(carried, following, strict=True):
+            new[:active][masked] = old[:active][masked]
+        carried = following
+        yield Rolled(runner, tuple(which[:active]), time, masked)
 
 
 def to_raw(values: Array, tensor: tflite.Tensor) -> npt.NDArray[np.generic]:
-    """Real values as a tensor's integers; for a float tensor as they are."""
+    """Real values as a tensor's integers; floats and tokens as they are."""
     if not tensor.scale:
-        return values.astype(np.float32)
+        return values.astype(tensor.numpy_dtype)
     return quantize(values, tensor.scale[0], tensor.zero_point[0], tensor.dtype)
 
 

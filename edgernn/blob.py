@@ -8,7 +8,8 @@ All integers are little-endian:
     8       16    first 16 bytes of the SHA-256 of the model file
     24      4     n, bytes of state, u32
     28      4     p, bytes of pending frames, u32
-    32      n     the state tensors in the signature's order, raw
+    32      n     the state tensors in the signature's order, raw; in models with a warm-up the
+                  count of steps since the reset behind them, u32, which stops when it is over
     32+n    p     frames that wait for a step to be complete (multi-rate models only), raw
     32+n+p  4     CRC-32 (IEEE 802.3, as zlib's) of everything before it, u32
 """
@@ -35,11 +36,11 @@ def pack(model_hash: str, states: bytes, pending: bytes) -> bytes:
 
 
 def unpack(
-    blob: bytes, model_hash: str, states_size: int, frame_size: int, frames_per_step: int
+    blob: bytes, model_hash: str, states_size: int | None, frame_size: int, frames_per_step: int
 ) -> tuple[bytes, bytes]:
     """The raw states and pending frames of a blob that was packed for this very model.
 
-    `states_size` and `frame_size` are in bytes.
+    `states_size` and `frame_size` are in bytes; None for states of a size that varies.
 
     Raises:
         StateError: the blob is damaged, cut short, of another version or of another model.
@@ -58,6 +59,6 @@ def unpack(
         raise StateError("the saved state is damaged: its checksum does not match")
     if key != bytes.fromhex(model_hash)[:16]:
         raise StateError("the saved state belongs to another model: reset the stream instead")
-    if n != states_size or p % frame_size or p // frame_size >= frames_per_step:
+    if states_size not in (None, n) or p % frame_size or p // frame_size >= frames_per_step:
         raise StateError(f"the saved state holds {n} + {p} bytes, which do not fit the model")
     return blob[_HEADER.size : _HEADER.size + n], blob[_HEADER.size + n : -_CRC.size]

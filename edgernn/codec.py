@@ -23,10 +23,16 @@ class Encoder:
     """Turns float frames of one shape into raw values of the tensor `x`."""
 
     def __init__(
-        self, tensor: Tensor, shape: tuple[int, ...], normalisation: Normalisation | None
+        self,
+        tensor: Tensor,
+        shape: tuple[int, ...],
+        normalisation: Normalisation | None,
+        vocabulary: int | None = None,
     ) -> None:
+        self.shape, self.vocabulary = shape, vocabulary
         self.dtype = tensor.numpy_dtype
-        self.quantized = self.dtype.kind != "f"
+        self.tokens = tensor.dtype == "int32"
+        self.quantized = self.dtype.kind != "f" and not self.tokens
         self.scale = tensor.scale[0] if self.quantized else 1.0
         self.zero_point = tensor.zero_point[0] if self.quantized else 0
         self.gain: npt.NDArray[np.float64] | None = None
@@ -39,10 +45,13 @@ class Encoder:
         """Raw values `(n, *shape)` of a block of real frames `(n, *shape)`.
 
         Raises:
-            InputError: a value is NaN, infinite, or beyond float32 in a float model.
+            InputError: a value is NaN, infinite, or beyond float32 in a float model; a token is
+                not one of the vocabulary.
         """
         real = frames.astype(np.float64)
         require_finite(real)
+        if self.tokens:
+            return self.require_tokens(real)
         with np.errstate(over="ignore"):  # an overflow saturates like any other large value
             if self.gain is not None and self.offset is not None:
                 real = real * self.gain + self.offset
@@ -51,6 +60,19 @@ class Encoder:
             raw: Array = real.astype(self.dtype)
         require_finite(raw)
         return raw
+
+    def require_tokens(self, frames: Array) -> Array:
+        """The frames as int32, if all are tokens that there are; else an `InputError`."""
+        most = 1 << 31 if self.vocabulary is None else self.vocabulary
+        wrong = (frames < 0) | (frames >= most) | (frames != np.rint(frames))
+        if wrong.any():
+            frame, *element = (int(i) for i in np.argwhere(wrong)[0])
+            raise InputError(
+                f"frame {frame}: {frames[(frame, *element)]:g} is no token; they are whole numbers "
+                f"from 0 to {most - 1}"
+            )
+        tokens: Array = frames.astype(np.int32)
+        return tokens
 
 
 class Decoder:

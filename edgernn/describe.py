@@ -27,14 +27,14 @@ def describe(graph: Graph) -> dict[str, Any]:
     try:
         if md.KEY in graph.metadata:
             metadata = md.from_json(graph.metadata[md.KEY])
-        step = find_step(graph, metadata or md.Metadata())
+        step = find_step(graph, (metadata or md.Metadata()).first_pass())
     except ModelFileError as error:
         contract["reason"] = str(error)
     else:
         contract = {
             "is_step": True,
-            "x": _tensor(step.x),
-            "y": _tensor(step.y),
+            "inputs": {name: _tensor(tensor) for name, tensor in step.inputs.items()},
+            "outputs": {name: _tensor(tensor) for name, tensor in step.outputs.items()},
             "states": [
                 {"state": state.name, **_tensor(state.input), "initial": _initial(state.initial)}
                 for state in step.states

@@ -10,8 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgernn.codec import Decoder, Encoder
-from edgernn.fastpath import RawStep, Run, Step, make_raw_step, make_run, make_step
+from edgernn.fastpath import (
+    RawStep,
+    Run,
+    Step,
+    make_joined_step,
+    make_raw_step,
+    make_run,
+    make_step,
+)
 from edgernn.interpreters import Program, create
+from edgernn.ports import ports
 
 if TYPE_CHECKING:
     from edgernn.model import Model
@@ -38,16 +47,11 @@ class Engine:
     def __init__(self, model: Model, backend: str) -> None:
         """Load the model into the named backend; see `interpreters.create` for what it raises."""
         self.backend = backend
-        self.encoder = Encoder(model.x, model.frame_shape, model.metadata.normalisation)
-        self.decoder = Decoder(model.y)
-        self._program = Program(
-            data=model.data,
-            path=model.path,
-            graph=model.graph,
-            inputs=(model.x, *(state.input for state in model.states)),
-            outputs=(model.y, *(state.output for state in model.states)),
-        )
-        self.idle = [self._worker()]
+        self.encoders, self.decoders = codecs(model)
+        self._frames, self._predictions = model.frames, model.predictions
+        self._program = program(model)
+        # A model of several passes has the engines of its passes.
+        self.idle = [] if model.passes else [self._worker()]
 
     def borrow(self) -> Worker:
         """A worker for the caller alone, who appends it to `idle` when done."""
@@ -58,5 +62,33 @@ class Engine:
 
     def _worker(self) -> Worker:
         interpreter = create(self.backend, self._program)
-        step = make_step(self.encoder, self.decoder, interpreter)
-        return Worker(step, make_raw_step(interpreter), make_run(interpreter))
+        if not (self._frames.single and self._predictions.single):
+            raw_step = make_joined_step(interpreter, self._frames, self._predictions)
+            return Worker(lambda frame, states: None, raw_step, make_run(interpreter, raw_step))
+        step = make_step(self.encoders[0], self.decoders[0], interpreter)
+        raw_step = make_raw_step(interpreter)
+        return Worker(step, raw_step, make_run(interpreter, raw_step))
+
+
+def codecs(model: Model) -> tuple[list[Encoder], list[Decoder]]:
+    """What turns real values into raw ones for each input, and back for each output."""
+    described = zip(model.inputs.values(), model.metadata.inputs, strict=True)
+    per_step = model.metadata.frames_per_step
+    encoders = [
+        Encoder(tensor, ports({"x": tensor}, per_step).shape, one.normalisation, one.vocabulary)
+        for tensor, one in described
+    ]
+    return encoders, [Decoder(tensor) for tensor in model.outputs.values()]
+
+
+def program(model: Model) -> Program:
+    """What a backend needs of a model: frames before states, predictions before states."""
+    return Program(
+        data=model.data,
+        path=model.path,
+        graph=model.graph,
+        inputs=(*model.inputs.values(), *(state.input for state in model.states)),
+        outputs=(*model.outputs.values(), *(state.output for state in model.states)),
+        frames=len(model.inputs),
+        predictions=len(model.outputs),
+    )

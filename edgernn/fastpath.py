@@ -18,6 +18,7 @@ from numpy import add, bitwise_xor, divide, isfinite, multiply, right_shift, sub
 
 from edgernn.codec import Decoder, Encoder
 from edgernn.interpreters import Interpreter
+from edgernn.ports import Ports
 
 Array = npt.NDArray[Any]
 Prediction = npt.NDArray[np.float32]
@@ -131,7 +132,7 @@ def make_raw_step(interpreter: Interpreter) -> RawStep:
 
     The frame has the right type and shape, and finite values.
     """
-    x, y = interpreter.inputs[0][0], interpreter.outputs[0][0]
+    x, y = interpreter.inputs[0], interpreter.outputs[0][0]
     before = tuple(bytes_of(array) for array in interpreter.inputs[1:])
     after = tuple(bytes_of(array) for array in interpreter.outputs[1:])
     invoke = interpreter.invoke
@@ -149,12 +150,34 @@ def make_raw_step(interpreter: Interpreter) -> RawStep:
     return step
 
 
-def make_run(interpreter: Interpreter) -> Run:
+def make_joined_step(interpreter: Interpreter, frames: Ports, predictions: Ports) -> RawStep:
+    """`make_raw_step` for several inputs or outputs, which are fields of structured arrays."""
+    xs = dict(zip(frames.names, interpreter.inputs, strict=False))
+    ys = dict(zip(predictions.names, interpreter.outputs, strict=False))
+    before = tuple(bytes_of(array) for array in interpreter.inputs[len(xs) :])
+    after = tuple(bytes_of(array) for array in interpreter.outputs[len(ys) :])
+
+    def step(frame: Array, states: Sequence[memoryview]) -> Array:
+        for name, x in xs.items():
+            x[...] = frames.part(frame, name)
+        for entering, state in zip(before, states, strict=True):
+            entering[ALL] = state
+        interpreter.invoke()
+        for state, leaving in zip(states, after, strict=True):
+            state[ALL] = leaving
+        prediction: Array = predictions.join([*ys.values()])[0]
+        return prediction
+
+    return step
+
+
+def make_run(interpreter: Interpreter, raw_step: RawStep) -> Run:
     """A function `(raw frames, states, raw predictions)` that makes a step for each frame."""
     run = interpreter.run
     if run is None:
-        return frame_by_frame(make_raw_step(interpreter))
-    memory = tuple(bytes_of(array) for array in interpreter.inputs[1:])
+        return frame_by_frame(raw_step)
+    kept = {id(array) for array in interpreter.outputs}
+    memory = tuple(bytes_of(array) for array in interpreter.inputs if id(array) in kept)
 
     def block(frames: Array, states: Sequence[memoryview], predictions: Array) -> None:
         for entering, state in zip(memory, states, strict=True):

@@ -41,13 +41,18 @@ class Interpreter:
 
 @dataclass(frozen=True)
 class Program:
-    """What a backend is given: the file, and the tensors the caller wants in its order."""
+    """What a backend is given: the file, and the tensors the caller wants in its order.
+
+    `frames` of the inputs and `predictions` of the outputs are no states; they come first.
+    """
 
     data: bytes
     graph: Graph
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     path: Path | None = None
+    frames: int = 1
+    predictions: int = 1
 
 
 @dataclass(frozen=True)
@@ -115,15 +120,12 @@ def _micro(module: Any, program: Program) -> Interpreter:
 
 def _native(module: Any, program: Program) -> Interpreter:
     """Generated C, where a state has one place."""
-    x, y = (
-        module.aligned(tensor.elements * tensor.numpy_dtype.itemsize)
-        .view(tensor.numpy_dtype)
-        .reshape(tensor.shape)
-        for tensor in (program.inputs[0], program.outputs[0])
-    )
-    states = [np.empty(tensor.shape, tensor.numpy_dtype) for tensor in program.inputs[1:]]
+    x, xs = module.joined(program.inputs[: program.frames])
+    y, ys = module.joined(program.outputs[: program.predictions])
+    kept = program.inputs[program.frames :]
+    states = [np.empty(tensor.shape, tensor.numpy_dtype) for tensor in kept]
     runner = module.Runner(module.library(program.data, program.path), x, y, states)
-    return Interpreter((x, *runner.states), (y, *runner.states), runner.step, runner.run)
+    return Interpreter((*xs, *runner.states), (*ys, *runner.states), runner.step, runner.run)
 
 
 def _copying(
@@ -158,27 +160,44 @@ BACKENDS: Final[dict[str, Backend]] = {
 """In order of preference: `"auto"` takes the first interpreter that can be imported."""
 
 
-def choose(backend: str = "auto") -> str:
-    """The name of the backend that `backend` stands for.
+def choose(backend: str = "auto", graph: Graph | None = None) -> str:
+    """The name of the backend that `backend` stands for, for a graph or for any.
 
     Raises:
         MissingDependencyError: there is no such backend, or its package cannot be imported.
     """
+    micro = graph is not None and _needs_micro(graph)
     if backend != "auto":
         _module(backend)
         return backend
     for name in BACKENDS:
         if name == "native":  # may have to build first, and so is never a surprise
             continue
+        if micro and BACKENDS[name].create is _lite:
+            continue
         try:
             _module(name)
         except MissingDependencyError:
             continue
         return name
+    if micro:
+        raise MissingDependencyError(
+            f"only TensorFlow Lite Micro has an int16 {_FUSED}: run `pip install tflite-micro`, or "
+            "take the backend 'native'"
+        )
     raise MissingDependencyError(
         "no TFLite interpreter is installed: run `pip install ai-edge-litert` "
         "(on 32-bit Raspberry Pi OS: `pip install tflite-runtime`)"
     )
+
+
+_FUSED: Final = "UNIDIRECTIONAL_SEQUENCE_LSTM"
+
+
+def _needs_micro(graph: Graph) -> bool:
+    """Whether there is an operator that LiteRT and its older names have no kernel for."""
+    fused = (op.inputs[0] for op in graph.operators if op.name == _FUSED and op.inputs)
+    return any(graph.tensors[x].dtype == "int16" for x in fused)
 
 
 def create(backend: str, program: Program) -> Interpreter:

@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import InputError, MissingDependencyError, ModelFileError
+from edgernn.tflite import Tensor
 
 Array = npt.NDArray[Any]
 
@@ -69,8 +70,10 @@ class Runner:
     """A library with memory of its own: arrays to write and read, `step` and `run`."""
 
     def __init__(self, library: Library, x: Array, y: Array, states: Sequence[Array]) -> None:
-        """`x`, `y` and `states` are empty arrays of the right types and shapes."""
+        """`x` and `y` are memory of one frame and prediction, `states` arrays like the states."""
         memory = aligned(library.state_bytes)
+        # A count of steps behind the states stands at its end: the stream does what it is for.
+        memory[sum(array.nbytes for array in states) :] = 0xFF
         self.x, self.y = x, y
         self.states = tuple(
             memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
@@ -88,6 +91,19 @@ class Runner:
         self._call.x, self._call.y = frames.ctypes.data, predictions.ctypes.data
         self._call.count = len(frames)
         self._run(ctypes.byref(self._call))
+
+
+def joined(tensors: Sequence[Tensor]) -> tuple[Array, list[Array]]:
+    """Memory for a step's tensors, as a C struct if there are several, and a view of each."""
+    if len(tensors) == 1:
+        (tensor,) = tensors
+        size = tensor.elements * tensor.numpy_dtype.itemsize
+        memory = aligned(size).view(tensor.numpy_dtype).reshape(tensor.shape)
+        return memory, [memory]
+    fields = [(f"f{i}", t.numpy_dtype, t.shape) for i, t in enumerate(tensors)]
+    dtype = np.dtype(fields, align=True)
+    struct = aligned(dtype.itemsize).view(dtype)
+    return struct, [struct[name][0] for name in dtype.names or ()]
 
 
 def aligned(size: int) -> npt.NDArray[np.uint8]:

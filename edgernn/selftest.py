@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgernn.errors import ModelFileError
+from edgernn.ports import columns
 
 if TYPE_CHECKING:
     from edgernn.model import Model
@@ -39,14 +40,18 @@ def self_test(model: Model, backend: str = "auto") -> SelfTest:
     golden = model.metadata.golden
     if golden is None:
         raise ModelFileError("the model has no golden sequence to test with")
-    frames = np.frombuffer(golden.inputs, model.x.numpy_dtype)
-    expected = np.frombuffer(golden.outputs, model.y.numpy_dtype).astype(np.float64)
+    frames = np.frombuffer(golden.inputs, model.frames.dtype).reshape(-1, *model.frames.shape)
+    expected = columns(np.frombuffer(golden.outputs, model.predictions.dtype))
     stream = model.stream(backend)
-    predictions = stream.push_raw(frames.reshape(-1, *model.frame_shape)).astype(np.float64)
+    predictions = columns(stream.push_raw(frames))
+    differences = [
+        np.abs(a.astype(np.float64).ravel() - b.astype(np.float64).ravel()).max()
+        for a, b in zip(predictions, expected, strict=True)
+    ]
     return SelfTest(
         backend=stream.backend,
         steps=golden.steps,
-        difference=float(np.abs(predictions.ravel() - expected).max()),
+        difference=float(np.max(differences)),
         tolerance=golden.tolerance,
         reference=golden.reference,
     )

@@ -25,10 +25,25 @@ SUFFIXES: Final = (".npy", ".npz", ".csv")
 _SEPARATOR: Final = re.compile(r"\s*[,;\t]\s*|\s+")
 
 
-def read_sequences(path: str | os.PathLike[str]) -> list[Array]:
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """The arrays of an `.npz` by name, all of real numbers.
+
+    Raises:
+        InputError: it is no such file, or is damaged.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".npz":
+        raise InputError(f"{path}: a model of several inputs needs an .npz with an array for each")
+    arrays = _read_numpy(path)
+    with np.load(path, allow_pickle=False) as loaded:
+        return dict(zip(loaded.files, arrays, strict=True))
+
+
+def read_sequences(path: str | os.PathLike[str], rank: int = 2) -> list[Array]:
     """Every sequence of a file or folder, each an array `(T, *features)` of real numbers.
 
-    An array `(N, T, *features)` is N sequences, `(T, features)` is one. A `.csv` has one frame per
+    An array `(N, T, *features)` is N sequences, `(T, features)` is one; `rank` is the number of
+    axes of one sequence at least: 1 for a sequence of tokens. A `.csv` has one frame per
     row and is one sequence; a header row is skipped. Files of a folder are taken in order of name.
 
     Raises:
@@ -39,17 +54,20 @@ def read_sequences(path: str | os.PathLike[str]) -> list[Array]:
         files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
         if not files:
             raise InputError(f"{path}: the folder holds no {', '.join(SUFFIXES)} file")
-        return [sequence for file in files for sequence in read_sequences(file)]
+        return [sequence for file in files for sequence in read_sequences(file, rank)]
     suffix = path.suffix.lower()
     if suffix == ".csv":
-        return [_read_csv(path)]
+        return [_read_csv(path).reshape(-1) if rank == 1 else _read_csv(path)]
     if suffix in (".npy", ".npz"):
-        return [sequence for array in _read_numpy(path) for sequence in _split(array, path)]
+        arrays = _read_numpy(path)
+        return [sequence for array in arrays for sequence in _split(array, path, rank)]
     raise InputError(f"{path}: not a recording that can be read ({', '.join(SUFFIXES)}, a folder)")
 
 
-def read_frames(path: str | os.PathLike[str]) -> Iterator[tuple[int, Array]]:
+def read_frames(path: str | os.PathLike[str]) -> Iterator[tuple[int, Array | None]]:
     """The frames of one recording with their numbers, read as they are asked for.
+
+    None stands where a sequence ends, see `parse_frames`.
 
     The number is the line in a text file and the position, from 1, in a `.npy`.
 
@@ -62,7 +80,7 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[tuple[int, Array]]:
         raise InputError(f"{path}: an .npz can hold many recordings; pass one of them as .npy")
     if suffix == ".npy":
         (array,) = _read_numpy(path)
-        if array.ndim < 2:
+        if array.ndim < 1:
             raise InputError(f"{path}: shape {array.shape} is not (T, features)")
         yield from enumerate(array, start=1)
         return
@@ -73,22 +91,27 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[tuple[int, Array]]:
         raise InputError(f"{path}: cannot be read ({_reason(error)})") from None
 
 
-def parse_frames(lines: Iterable[str] | TextIO, where: str) -> Iterator[tuple[int, Array]]:
+def parse_frames(lines: Iterable[str] | TextIO, where: str) -> Iterator[tuple[int, Array | None]]:
     """The frames of text lines with their line numbers, each as soon as its line is there.
 
     A line is a JSON list, a JSON object with the frame under `"x"` or `"frame"`, or numbers
-    between commas, semicolons, tabs or blanks. The first line may be a header.
+    between commas, semicolons, tabs or blanks. The first line may be a header. An empty line behind
+    frames ends a sequence: None stands for it.
 
     Raises:
         InputError: a line is no frame; the message names `where` and the line.
     """
-    number, first = 0, True
+    number, first, open_sequence = 0, True, False
     try:
         for number, line in enumerate(lines, start=1):
             text = line.strip()
+            if not text and open_sequence:
+                open_sequence = False
+                yield number, None
             if not text or text.startswith("#"):
                 continue
             header, first = first, False
+            open_sequence = True
             if text[0] in "[{":
                 yield number, _json_frame(text, f"{where}, line {number}")
             elif not (header and _is_header(text)):
@@ -134,7 +157,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _read_csv(path: Path) -> Array:
-    frames = list(read_frames(path))
+    frames = [(n, f) for n, f in read_frames(path) if f is not None]
     if not frames:
         raise InputError(f"{path}: no frame in it")
     width = frames[0][1].shape
@@ -166,12 +189,12 @@ def _read_numpy(path: Path) -> list[Array]:
     return arrays
 
 
-def _split(array: Array, path: Path) -> list[Array]:
-    if array.ndim < 2 or 0 in array.shape:
+def _split(array: Array, path: Path, rank: int) -> list[Array]:
+    if array.ndim < rank or 0 in array.shape:
         raise InputError(
             f"{path}: shape {array.shape} is neither (N, T, features) nor (T, features)"
         )
-    return [array] if array.ndim == 2 else list(array)
+    return [array] if array.ndim == rank else list(array)
 
 
 def _reason(error: OSError) -> str:

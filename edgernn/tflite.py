@@ -22,6 +22,9 @@ from edgernn.tflite_schema import ACTIVATIONS, OPERATORS, OPTIONS, TENSOR_TYPES
 MAX_ELEMENTS: Final = 1 << 28
 """Largest tensor accepted, in elements; far above any recurrent step, far below an overflow."""
 
+_KERAS: Final = (b"PK\x03\x04", b"\x89HDF\r\n")
+"""How the files of Keras begin: zip archives (.keras) and HDF5 (.h5)."""
+
 OptionValue = int | float | bool | str
 
 
@@ -168,6 +171,10 @@ def read(data: bytes) -> Graph:
         ModelFileError: the bytes are not a TFLite model, are damaged, or hold an index, shape or
             constant that contradicts the rest of the file.
     """
+    if data.startswith(_KERAS):
+        raise ModelFileError(
+            "not a TFLite model; if it is a Keras model, run `edgernn convert` on it first"
+        )
     if len(data) < 8 or data[4:8] != b"TFL3":
         raise ModelFileError("not a TFLite model (the TFL3 mark is missing)")
     model = _Table(data, _scalar(data, "<I", 0))

@@ -17,8 +17,9 @@ The Python API:
 """
 
 from targets.board_stream import BoardStream, board_stream
-from targets.compile import Compiled, Port, StepInfo, compile_model
+from targets.compile import compile_model
 from targets.compile import compile_model as compile  # noqa: A004
+from targets.compiled import Compiled, Port, StepInfo
 from targets.cores import Core, core, cores
 from targets.emulate import Emulator
 from targets.native import NativeStep, build_library, load_native

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgernn import blob
-from edgernn.codec import Decoder, Encoder
-from edgernn.engine import Engine, Worker
+from edgernn.engine import Engine, Worker, codecs
 from edgernn.fastpath import Array, frame_by_frame
 from edgernn.model import Model, load
 from edgernn.stream import Stream
@@ -22,8 +21,7 @@ class _BoardEngine(Engine):
 
     def __init__(self, model: Model, name: str, step: BoardStep) -> None:
         self.backend = name
-        self.encoder = Encoder(model.x, model.frame_shape, model.metadata.normalisation)
-        self.decoder = Decoder(model.y)
+        self.encoders, self.decoders = codecs(model)
 
         def step_raw(frame: Array, states: Sequence[memoryview]) -> Array:
             (y,) = step.step(np.ascontiguousarray(frame))

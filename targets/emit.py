@@ -14,10 +14,14 @@ from edgernn.errors import MissingDependencyError
 from targets import vector
 from targets.cores import Core
 from targets.expr import Expr, bare, plain
-from targets.ir import Array, Buffer, Elementwise, Kernel, Loop, Reference, Step, View
+from targets.ir import Array, Buffer, Elementwise, Kernel, Loop, Reference, Repeat, Step, View
 from targets.lowering.base import LIMITS, float_literal
 
 _INDICES = "ijklmn"
+
+TURN = "t"
+"""The variable that counts the turns of a repeated step."""
+
 _WIDTH = 100
 
 
@@ -55,6 +59,8 @@ def reference(view: View) -> str:
 
 def step_lines(step: Step, core: Core) -> list[str]:
     """The statements of one step; with MVE, loops work on vectors where they can."""
+    if isinstance(step, Repeat):
+        return _repeat_lines(step, core)
     if isinstance(step, Kernel):
         pointer: Reference = reference
         return step.call(step, pointer)
@@ -63,6 +69,18 @@ def step_lines(step: Step, core: Core) -> list[str]:
     if body:
         return _nest(step, body, f"{last} += {vector.LANES}")
     return _loop_lines(step, core.simd)
+
+
+def _repeat_lines(step: Repeat, core: Core) -> list[str]:
+    """Cursors as pointers, and one loop around the lines of all steps."""
+    first, turn, last = [], [f"for (int {TURN} = 0; {TURN} < {step.count}; {TURN}++) {{"], []
+    for cursor, view in step.cursors:
+        const = "const " if view in step.inputs else ""
+        first.append(f"{const}{cursor.c_type} *{cursor.name} = {reference(view)};")
+        last.append(f"  {cursor.name} += {cursor.elements};")
+    for inner in step.steps:
+        turn += ["  " + line for line in step_lines(inner, core)]
+    return [*first, *turn, *last, "}"]
 
 
 def _loop_lines(loop: Loop, simd: bool) -> list[str]:

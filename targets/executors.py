@@ -8,15 +8,18 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edgernn.engine import program
 from edgernn.errors import InputError
-from edgernn.interpreters import Program, create
+from edgernn.interpreters import create
+from edgernn.masks import masked_output, raw_mask
 from edgernn.model import Model
 from targets.boards import boards, boards_with
 from targets.compile import compile_model
 from targets.cores import core, cores
 from targets.emulate import Emulator
 from targets.firmware import build
-from targets.native import load_native
+from targets.native import load_native, separate
+from targets.passes import answers
 from targets.qemu import BoardStep
 
 Array = npt.NDArray[Any]
@@ -46,13 +49,14 @@ class Interpreted:
     """A model in one of the interpreter backends, its states carried by hand."""
 
     def __init__(self, model: Model, backend: str) -> None:
-        program = Program(
-            data=model.data,
-            graph=model.graph,
-            inputs=(model.x, *(state.input for state in model.states)),
-            outputs=(model.y, *(state.output for state in model.states)),
-        )
-        self._interpreter = create(backend, program)
+        self._interpreter = create(backend, program(model))
+        self._predictions = len(model.outputs)
+        self._mask = raw_mask(model.inputs, model.metadata)
+        self._held: tuple[Array, ...] = ()
+        if self._mask is not None:
+            self._held = tuple(masked_output(model.outputs, model.metadata))
+        self._first = [(state.initial, state.starts) for state in model.states]
+        self._done = 0
         self.start([state.initial for state in model.states])
 
     def start(self, states: Sequence[Array]) -> None:
@@ -60,18 +64,70 @@ class Interpreted:
         self._states = tuple(np.array(state) for state in states)
 
     def step(self, *inputs: npt.ArrayLike) -> tuple[Array, ...]:
-        """One step on raw values."""
+        """One step on raw values; one structured array may hold all inputs."""
+        frame = separate(inputs)
+        if self._mask is not None and np.array_equal(np.ravel(frame[0]), self._mask.ravel()):
+            return self._held
         given = self._interpreter.inputs
-        for target, value in zip(given, (*inputs, *self._states), strict=True):
+        for target, value in zip(given, (*frame, *self._states), strict=True):
             target[...] = np.reshape(value, target.shape)
         self._interpreter.invoke()
-        y, *states = self._interpreter.outputs
-        self._states = tuple(np.array(state) for state in states)
-        return (np.array(y),)
+        found = self._interpreter.outputs
+        states = found[self._predictions :]
+        self._states = tuple(
+            np.array(first if self._done < starts else state)
+            for state, (first, starts) in zip(states, self._first, strict=True)
+        )
+        self._done += 1
+        predictions = tuple(np.array(y) for y in found[: self._predictions])
+        self._held = predictions if self._held else ()
+        return predictions
 
     def states(self) -> tuple[Array, ...]:
         """The raw states."""
         return self._states
+
+
+class InterpretedPasses:
+    """A model of several passes in an interpreter: its stream, one step at a time.
+
+    Where a step gives no prediction, that is zeros; the states are the saved blob.
+    """
+
+    def __init__(self, model: Model, backend: str) -> None:
+        self._stream = model.stream(backend)
+        self._zeros = np.zeros((answers(model), *model.y.shape[1:]), model.y.numpy_dtype)
+
+    def step(self, *inputs: npt.ArrayLike) -> tuple[Array, ...]:
+        """One step on raw values."""
+        frames = np.asarray(inputs[0])
+        rows = self._stream.push_raw(frames.reshape(-1, *self._stream.model.frame_shape))
+        return (rows if len(rows) else self._zeros,)
+
+    def states(self) -> tuple[Array, ...]:
+        """The saved state."""
+        return (np.frombuffer(self._stream.save(), np.uint8),)
+
+
+class CompiledPasses:
+    """Generated C of a model of several passes, as `InterpretedPasses` shows it."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def step(self, *inputs: npt.ArrayLike) -> tuple[Array, ...]:
+        """One step on raw values."""
+        (y,) = self._inner.step(*inputs)
+        ready = self._inner.states()[-1]  # the last member of the struct
+        return (y if ready.any() else np.zeros_like(y),)
+
+    def states(self) -> tuple[Array, ...]:
+        """The saved state."""
+        return (np.frombuffer(self._inner.save(), np.uint8),)
+
+    def restore(self, saved: bytes) -> None:
+        """Continue from a saved state."""
+        self._inner.restore(saved)
 
 
 def start(target: str, model: Model | bytes, cc: str | None = None) -> Compiled:
@@ -89,7 +145,7 @@ def start(target: str, model: Model | bytes, cc: str | None = None) -> Compiled:
     if target in boards():
         return BoardStep(build(data, target, cc))
     if core(target).emulator:
-        return Emulator(compile_model(data, target, name="model"), cc)
+        return Emulator(compile_model(data, target, name="model", pipeline=False), cc)
     for board in boards_with(target):
         return BoardStep(build(data, board.name, cc))
     raise InputError(f"{target} cannot be emulated here: {runnable()}")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from edgernn import frontends
 from edgernn.errors import InputError, UnsupportedError
 from targets.boards import Board, board
-from targets.compile import Compiled, compile_model
+from targets.compile import compile_model
+from targets.compiled import Compiled
 from targets.elf import Image
 from targets.elf import load as read_elf
 from targets.emit import render
@@ -18,21 +23,24 @@ from targets.stack import worst_stack
 from targets.toolchain import build_objects, link
 
 _FOLDER = Path(__file__).parent / "firmware"
-_SOURCES = ("startup.c", "link.c", "main.c")
+_SOURCES = ("startup.c", "link.c")
 _HEADERS = ("startup.h", "link.h", "uart.h")
 
 STACK_BYTES = 1024
-"""Reserved for the stack at least; small steps and the firmware need a third of it."""
+"""Reserved for the stack at least, and more where a step can use more."""
 
 _OWN_STACK = 256
 """Above this, what the firmware itself has on the stack while a step runs never goes."""
+
+_EVENTS = 64
+"""Events that an answer of the firmware has room for."""
 
 _FLAGS = ("-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
 
 
 @dataclass(frozen=True)
 class Firmware:
-    """A linked image. `ram_bytes` is everything: the model's, the firmware's and the stack."""
+    """A linked image. `ram_bytes` is everything: the model's, the firmware's and the stack's."""
 
     board: Board
     compiled: Compiled
@@ -40,6 +48,7 @@ class Firmware:
     image: Image
     flash_bytes: int
     ram_bytes: int
+    stack_bytes: int
 
 
 def build(
@@ -49,8 +58,13 @@ def build(
     *,
     optimize: str | None = None,
     marks: bool = False,
+    pipeline: bool = False,
+    shown: str = "",
 ) -> Firmware:
     """Compile a step model and link it with the board's firmware.
+
+    With `pipeline` the firmware takes samples and gives events and the newest of what `shown` names
+    in `NAME_pipeline_t` (the prediction, if nothing else); without it frames and predictions.
 
     Raises:
         InputError: the board is unknown, or too small; the message says by how many bytes.
@@ -58,30 +72,54 @@ def build(
         MissingDependencyError: the compiler is not installed.
     """
     place = board(board_name)
-    compiled = compile_model(model, place.core, name="model", marks=marks)
+    compiled = compile_model(model, place.core, name="model", marks=marks, pipeline=pipeline)
+    if compiled.metadata.passes is not None:
+        raise UnsupportedError(
+            "a model that looks back from the end (Bidirectional, go_backwards) has no ready "
+            "firmware: `edgernn compile` gives its C, to call from a program of your own"
+        )
     with tempfile.TemporaryDirectory() as temporary:
-        data = _link(compiled, place, Path(temporary), cc, optimize)
+        header = _pipeline_header(compiled, place, shown) if pipeline else _header(compiled, place)
+        main = "pipeline_main.c" if pipeline else "main.c"
+        objects = _objects(compiled, place, header, main, Path(temporary), cc, optimize)
+        data = _link(objects, compiled, place, STACK_BYTES, cc)
+        entry = f"{compiled.name}_pipeline_push" if pipeline else f"{compiled.name}_step"
+        worst = worst_stack(read_elf(data), entry) + _OWN_STACK
+        stack = max(STACK_BYTES, -(-worst // 8) * 8)
+        if stack > STACK_BYTES:
+            data = _link(objects, compiled, place, stack, cc)
     image = read_elf(data)
     sizes = image.sections
     flash = sum(sizes.get(name, 0) for name in (".vectors", ".text", ".data"))
-    stack = max(STACK_BYTES, worst_stack(image, f"{compiled.name}_step") + _OWN_STACK)
     ram = sum(sizes.get(name, 0) for name in (".data", ".bss")) + stack
     _check_fits(place, flash, ram)
-    return Firmware(place, compiled, data, image, flash, ram)
+    return Firmware(place, compiled, data, image, flash, ram, stack)
+
+
+def _objects(
+    compiled: Compiled,
+    place: Board,
+    header: str,
+    main: str,
+    folder: Path,
+    cc: str | None,
+    optimize: str | None,
+) -> list[Path]:
+    compiled.write(folder)
+    own = [*_SOURCES, main, f"uart_{place.uart}.c"]
+    for name in (*own, *_HEADERS):
+        shutil.copyfile(_FOLDER / name, folder / name)
+    (folder / "board.h").write_text(header)
+    sources = [*compiled.sources, *own]
+    return build_objects(folder, sources, compiled.core, cc, optimize, extra=_FLAGS)
 
 
 def _link(
-    compiled: Compiled, place: Board, folder: Path, cc: str | None, optimize: str | None
+    objects: Sequence[Path], compiled: Compiled, place: Board, stack_bytes: int, cc: str | None
 ) -> bytes:
-    compiled.write(folder)
-    driver = f"uart_{place.uart}.c"
-    for name in (*_SOURCES, *_HEADERS, driver):
-        shutil.copyfile(_FOLDER / name, folder / name)
-    (folder / "board.h").write_text(_header(compiled, place))
+    folder = objects[0].parent
     script = folder / "board.ld"
-    script.write_text(render("board.ld.j2", _FOLDER, board=place, stack_bytes=STACK_BYTES))
-    sources = [*compiled.sources, *_SOURCES, driver]
-    objects = build_objects(folder, sources, compiled.core, cc, optimize, extra=_FLAGS)
+    script.write_text(render("board.ld.j2", _FOLDER, board=place, stack_bytes=stack_bytes))
     return link(objects, script, compiled.core, folder / "firmware.elf", cc).read_bytes()
 
 
@@ -100,6 +138,20 @@ def _header(compiled: Compiled, place: Board) -> str:
         output_type=C_TYPES[y.dtype],
         input_size=x.elements,
         output_size=y.elements,
+    )
+
+
+def _pipeline_header(compiled: Compiled, place: Board, shown: str) -> str:
+    document = compiled.metadata
+    front_end = frontends.read(document.front_end)
+    sample = np.dtype(front_end.sample_dtype).itemsize * front_end.channels
+    return render(
+        "pipeline_board.h.j2",
+        _FOLDER,
+        board=place,
+        output=shown or compiled.outputs[0].name,
+        sample_bytes=sample,
+        events=_EVENTS if document.detector else 0,
     )
 
 

@@ -19,7 +19,7 @@ from targets.expr import Expr
 
 Array = npt.NDArray[np.generic]
 
-Kind = Literal["input", "output", "state", "scratch", "constant"]
+Kind = Literal["input", "output", "state", "scratch", "constant", "cursor"]
 
 C_TYPES = {
     "int8": "int8_t",
@@ -39,7 +39,8 @@ class Buffer:
     """A named array. `data` is a constant's content; `offset` is set by the memory plan.
 
     A `local` buffer is a variable of one loop and has no memory; one with a `home` lives in that
-    state or output; one that is `padded` is read a little past its end and must not.
+    state or output; one that is `padded` is read a little past its end and must not. A cursor is a
+    pointer into another buffer, which moves on with every turn of a `Repeat`.
     """
 
     name: str
@@ -71,6 +72,11 @@ class View:
     buffer: Buffer
     shape: tuple[int, ...]
     offset: int = 0
+
+    @property
+    def dtype(self) -> str:
+        """The type of an element."""
+        return self.buffer.dtype
 
     @property
     def elements(self) -> int:
@@ -160,6 +166,19 @@ class Loop:
     def outputs(self) -> list[View]:
         """Every view that a node of the loop defines."""
         return [view for node in self.nodes for view in node.outputs]
+
+
+@dataclass(eq=False)
+class Repeat(Kernel):
+    """Steps that run `count` times in order, as one node.
+
+    Each cursor begins at its view and moves on by its own length. What the steps read and write
+    elsewhere is among `inputs`, `outputs` and `temporaries`.
+    """
+
+    count: int = 1
+    steps: list[Step] = field(default_factory=list)
+    cursors: list[tuple[Buffer, View]] = field(default_factory=list)
 
 
 Step = Kernel | Loop

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.codec import Decoder
-from edgernn.errors import InputError, MissingDependencyError
+from edgernn.errors import InputError
 
 if TYPE_CHECKING:
     from edgernn.model import Model
@@ -50,8 +50,10 @@ def compare_keras(
         UnsupportedError: the Keras model is not the one that streams.
         InputError: the Keras model takes other frames.
     """
-    _need_tensorflow()
+    from converters.dependencies import require
     from converters.quiet import quiet
+
+    require()
 
     with quiet():
         from converters.checks import check_against_keras
@@ -61,7 +63,10 @@ def compare_keras(
         from converters.trace import trace
 
         live = load_keras(keras_model)
-        step = trace(live)
+        window = model.metadata.provenance.get("window")
+        step = trace(live, None if window is None else int(window))
+        if len(step.inputs) > 1 or len(step.outputs) > 1:
+            raise InputError("a Keras model of several inputs or outputs cannot be compared here")
         shape = model.frame_shape
         normalised = Decoder(model.x).decode(frames[:LONGEST]).reshape(-1, *shape)
         if tuple(live.inputs[0].shape[2:]) != shape or step.frames_per_step != (
@@ -70,9 +75,9 @@ def compare_keras(
             raise InputError(
                 f"the Keras model takes frames {tuple(live.inputs[0].shape[2:])}, the step {shape}"
             )
-        check_against_keras(live, step, [_raw(normalised, step.normalisation)])
-        (expected,) = outputs(step.data, step.initial, [normalised], step.frames_per_step)
-    got = Decoder(model.y).decode(predictions[:LONGEST])
+        check_against_keras(live, step, [_raw(normalised, step.inputs[0].normalisation)])
+        (expected,) = outputs(step.data, step, [normalised])
+    got = Decoder(model.y).decode(predictions[step.warmup : LONGEST])
     errors = compare([expected], [got.reshape(expected.shape)])
     return KerasAgreement(errors.steps, errors.rms_percent, errors.max_percent, errors.agreement)
 
@@ -96,8 +101,10 @@ def is_keras(model: Any) -> bool:
 
 def convert_untrained(keras_model: Any, precision: str) -> Model:
     """A step model that has the size and speed of the real one: calibrated on noise."""
-    _need_tensorflow()
+    from converters.dependencies import require
     from converters.quiet import quiet
+
+    require()
 
     with quiet():
         from converters import convert
@@ -110,13 +117,3 @@ def convert_untrained(keras_model: Any, precision: str) -> Model:
         noise = np.random.default_rng(0).normal(size=(*_NOISE, *shape)).astype(np.float32)
         result: Model = convert(live, noise, precision=precision)
     return result
-
-
-def _need_tensorflow() -> None:
-    import importlib.util
-
-    for package in ("tensorflow", "keras"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingDependencyError(
-                f"a Keras model needs {package}: run `pip install 'edgernn[convert]'`"
-            )

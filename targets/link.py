@@ -10,6 +10,7 @@ from edgernn.errors import EdgernnError
 
 SYNC: Final = b"\xa5"
 STEP, RESET, SAVE, RESTORE, STACK, READY, ERROR = b"SRGPKBE"
+SAMPLES, TIMED_SAMPLES = b"AT"
 
 _HEADER: Final = struct.Struct("<cBI")
 _REASONS: Final = {

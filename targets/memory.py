@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from targets.ir import Buffer, Kernel, Loop, Step
+from targets.ir import Buffer, Kernel, Loop, Repeat, Step
 
 _ALIGN_ELEMENTS = 8
 """Each buffer starts at, and is readable up to, a multiple of this many elements."""
@@ -62,7 +62,8 @@ def local_values(steps: Sequence[Step]) -> set[Buffer]:
     """Buffers that only one loop writes and reads: they are variables and need no memory."""
     homes: dict[Buffer, set[int]] = {}
     partial: set[Buffer] = set()
-    for i, step in enumerate(steps):
+    inner = [s for step in steps if isinstance(step, Repeat) for s in step.steps]
+    for i, step in enumerate([*steps, *inner]):
         for view in [*step.inputs, *step.outputs]:
             homes.setdefault(view.buffer, set()).add(i)
             if not isinstance(step, Loop) or not view.whole:

@@ -15,9 +15,11 @@ import numpy.typing as npt
 
 from edgernn.errors import InputError, StateError
 from edgernn.files import write_atomically
+from edgernn.model import Model
 from edgernn.native import INTERFACE
 from targets import emit
-from targets.compile import Compiled, Port, compile_model
+from targets.compile import compile_model
+from targets.compiled import Compiled, Port, state_offsets, state_struct_bytes
 from targets.cores import cores
 from targets.ir import C_TYPES
 from targets.toolchain import build_shared
@@ -37,7 +39,7 @@ class NativeStep:
     def __init__(self, compiled: Compiled, library: Path) -> None:
         self.compiled = compiled
         self._library = ctypes.CDLL(str(library))
-        self._state = np.zeros(max(compiled.state_bytes, 1) + 16, np.uint8)
+        self._state = np.zeros(state_struct_bytes(compiled), np.uint8)
         self._scratch = np.zeros(compiled.scratch_bytes + 64, np.uint8)
         self._outputs = [np.empty(p.shape, p.dtype) for p in compiled.outputs]
         name = compiled.name
@@ -73,7 +75,7 @@ class NativeStep:
 
     def save(self) -> bytes:
         """The state as a blob, the same as the Python runtime's."""
-        blob = np.zeros(36 + self.compiled.state_bytes, np.uint8)
+        blob = np.zeros(36 + self.compiled.saved_bytes, np.uint8)
         self._function(f"{self.compiled.name}_save")(self._fixed[0], _pointer(blob))
         return blob.tobytes()
 
@@ -90,15 +92,10 @@ class NativeStep:
             raise StateError(RESTORE_ERRORS.get(error, f"restore failed with {error}"))
 
 
-def state_offsets(states: Sequence[Port]) -> list[int]:
-    """Where each array of the state struct starts, by the rules of C."""
-    offsets, position = [], 0
-    for port in states:
-        size = np.dtype(port.dtype).itemsize
-        position = -(-position // size) * size
-        offsets.append(position)
-        position += port.bytes
-    return offsets
+def separate(inputs: Sequence[npt.ArrayLike]) -> Sequence[npt.ArrayLike]:
+    """The arrays of a step's inputs, which may come as the fields of one."""
+    names = np.asarray(inputs[0]).dtype.names if len(inputs) == 1 else None
+    return inputs if names is None else [np.asarray(inputs[0])[name] for name in names]
 
 
 def _pointer(array: Array) -> ctypes.c_void_p:
@@ -107,6 +104,7 @@ def _pointer(array: Array) -> ctypes.c_void_p:
 
 def checked_inputs(ports: Sequence[Port], values: Sequence[npt.ArrayLike]) -> list[Array]:
     """The inputs as contiguous arrays of exactly the types and sizes of the ports."""
+    values = separate(values)
     if len(values) != len(ports):
         raise InputError(f"the step takes {len(ports)} inputs, not {len(values)}")
     arrays = []
@@ -128,7 +126,7 @@ def load_native(
     cc: str | None = None,
 ) -> NativeStep:
     """Compile a model for this machine and load it; files go to `folder` if one is given."""
-    compiled = compile_model(model, target, name="model")
+    compiled = compile_model(model, target, name="model", pipeline=False)
     if folder is not None:
         return _load(compiled, folder, cc)
     with tempfile.TemporaryDirectory() as temporary:
@@ -155,8 +153,11 @@ def build_library(
     if not compiled.core.simd:
         known = ", ".join(name for name, core in cores().items() if core.simd)
         raise InputError(f"{compiled.core.name} has no shared libraries; these have: {known}")
-    if len(compiled.inputs) != 1 or len(compiled.outputs) != 1:
-        raise InputError("a library is of a step with one frame and one prediction")
+    if compiled.metadata.passes is not None:
+        raise InputError(
+            "a model that looks back from the end (Bidirectional, go_backwards) has no library of "
+            "its own, but one for each pass: build_pass_libraries"
+        )
     target = compiled.write(folder)
     driver = f"{compiled.name}_library.c"
     source = emit.render(
@@ -165,9 +166,9 @@ def build_library(
         core=compiled.core,
         digest=compiled.model_hash,
         interface=INTERFACE,
-        x=compiled.inputs[0],
-        y=compiled.outputs[0],
-        c_types=C_TYPES,
+        pad=" " * len(compiled.name),
+        x=_struct(compiled.inputs),
+        y=_struct(compiled.outputs),
     )
     write_atomically(target / driver, source.encode())
     library = target / f"lib{compiled.name}.so"
@@ -180,8 +181,40 @@ def build_library(
     return library
 
 
+def build_pass_libraries(
+    model: Model, target: str, folder: str | os.PathLike[str], name: str, cc: str | None = None
+) -> list[Path]:
+    """`libNAME_pass_K.so` for each pass K of a model that looks back from the end.
+
+    Beside the model file they are what `model.stream("native")` loads.
+
+    Raises:
+        InputError, MissingDependencyError: see `build_library`.
+    """
+    libraries = []
+    for level, part in enumerate(model.passes):
+        compiled = compile_model(part.data, target, name=f"{name}_pass_{level}", pipeline=False)
+        with tempfile.TemporaryDirectory() as aside:  # the C of a pass differs from the driver's
+            built = build_library(compiled, aside, cc)
+            library = Path(folder) / built.name
+            write_atomically(library, built.read_bytes())
+        libraries.append(library)
+    return libraries
+
+
+def _struct(ports: Sequence[Port]) -> dict[str, Any]:
+    """Where the values of each port are in a frame, as `edgernn/ports.py` lays them out."""
+    dtype = np.dtype([(p.name, p.dtype, (p.elements,)) for p in ports], align=True)
+    fields: Any = dtype.fields
+    places = [{"type": C_TYPES[p.dtype], "offset": fields[p.name][1]} for p in ports]
+    return {"size": dtype.itemsize, "fields": places}
+
+
 def build_host(data: bytes, library: Path) -> None:
     """Build the library of a model for this machine; any number of processes may do so at once."""
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=library.parent) as folder:
-        os.replace(build_library(compile_model(data, "host", name="model"), folder), library)
+        os.replace(
+            build_library(compile_model(data, "host", name="model", pipeline=False), folder),
+            library,
+        )

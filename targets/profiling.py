@@ -9,14 +9,17 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edgernn import frontends
 from edgernn.errors import EdgernnError, InputError
 from edgernn.model import Model, load
 from targets import cycles, emulate, executors, frames, qemu
 from targets.boards import Board, board, boards, boards_with
-from targets.compile import Compiled, StepInfo, compile_model
+from targets.compile import compile_model
+from targets.compiled import Compiled, StepInfo
 from targets.elf import Image
 from targets.firmware import build
 from targets.keras_side import convert_untrained, is_keras
+from targets.pipeline_costs import PipelineCosts, pipeline_costs
 from targets.stack import worst_stack
 from targets.tracing import attribute
 
@@ -87,6 +90,7 @@ class StepProfile:
     estimated_cycles_per_step: int | None
     rate_hz: float | None
     frames_per_step: int
+    pipeline: PipelineCosts | None = None
 
     @property
     def instructions_by_op(self) -> dict[str, int]:
@@ -146,6 +150,7 @@ class StepProfile:
             "estimated_seconds_per_step": self.estimated_seconds_per_step,
             "estimated_share_of_real_time": self.estimated_share_of_real_time,
             "estimate": cycles.MODEL,
+            "pipeline": None if self.pipeline is None else asdict(self.pipeline),
         }
 
 
@@ -165,7 +170,7 @@ def profile(
             converted with noise for calibration data: sizes and instructions hold, results do not.
         target: the core; None for the board's.
         board: whose clock and memories to compare with; None for the smallest with this core.
-        rate: frames per second, for the share of real time.
+        rate: frames per second, for the share of real time; None for the front end's.
         precision: of a Keras model's conversion.
         cc: the cross compiler, if not zig.
 
@@ -180,7 +185,10 @@ def profile(
     if untrained:
         model = convert_untrained(model, precision)
     loaded = model if isinstance(model, Model) else load(model)
+    if rate is None and loaded.metadata.front_end:
+        rate = frontends.read(loaded.metadata.front_end).frame_rate
     compiled = compile_model(loaded.data, core, name="model", marks=True)
+    _refuse_long_windows(loaded, compiled)
     if compiled.core.emulator:
         image, traces, stack = _in_unicorn(loaded, compiled, cc)
     else:
@@ -193,13 +201,16 @@ def profile(
         board=place,
         untrained=untrained,
         instructions_per_step=counted.instructions,
-        parts=tuple(map(_part, compiled.steps, counted.by_step)),
+        parts=_whole(counted.instructions)
+        if loaded.passes
+        else tuple(map(_part, compiled.steps, counted.by_step)),
         flash=_flash(compile_model(loaded.data, core, name="model"), cc),
         ram=Ram(compiled.state_bytes, compiled.scratch_bytes, stack if worst is None else worst),
         stack_is_worst_case=worst is not None,
         estimated_cycles_per_step=cycles.estimate(longest, image, core),
         rate_hz=rate,
         frames_per_step=loaded.metadata.frames_per_step,
+        pipeline=pipeline_costs(loaded, core, counted.instructions, cc),
     )
 
 
@@ -223,6 +234,40 @@ def _sample(model: Model) -> list[Any]:
     return list(itertools.islice(every, 0, None, _SPACING))
 
 
+_LONGEST = 4_000_000
+"""Weights times rows, of which a step of several passes is traced."""
+
+
+def _full(model: Model) -> int:
+    """Steps after which the windows of a model of several passes are full."""
+    how = model.metadata.passes
+    assert how is not None
+    per_step = model.metadata.frames_per_step
+    wait = model.metadata.latency // per_step + how.lookahead + model.metadata.warmup
+    return (
+        how.window // per_step
+        if how.window
+        else wait + sum(part.metadata.warmup for part in model.passes[1:])
+    )
+
+
+def _refuse_long_windows(model: Model, compiled: Compiled) -> None:
+    how = model.metadata.passes
+    if how is None:
+        return
+    rows = how.window or how.lookahead
+    if rows * compiled.weights_bytes > _LONGEST:
+        raise InputError(
+            f"a step over {rows} frames is too long to count its instructions: profile the model "
+            "with a shorter window, from which time and RAM grow in proportion"
+        )
+
+
+def _whole(instructions: int) -> tuple[Part, ...]:
+    """All passes of a model, over a full window, as one part."""
+    return (Part("all passes", ("all passes",), "all passes", instructions),)
+
+
 def _worst_stack(image: Image) -> int | None:
     try:
         return worst_stack(image, "model_step")
@@ -235,6 +280,11 @@ def _in_unicorn(
 ) -> tuple[Image, list[list[int]], int]:
     emulator = emulate.Emulator(compiled, cc)
     sample = _sample(model)
+    if model.passes:  # the step that counts is the one with a full window
+        *first, last = itertools.islice(frames.made_up(model, _full(model)), _full(model))
+        for frame in first:
+            emulator.step(frame)
+        return emulator.image, [emulator.trace(last)], max(map(emulator.stack, sample))
     traces = [emulator.trace(frame) for frame in sample]
     return emulator.image, traces, max(emulator.stack(frame) for frame in sample)
 

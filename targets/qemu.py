@@ -18,7 +18,7 @@ from edgernn import blob
 from edgernn.errors import InputError, MissingDependencyError, StateError
 from targets import link
 from targets.boards import Board
-from targets.compile import Port
+from targets.compiled import Port
 from targets.firmware import Firmware
 from targets.native import RESTORE_ERRORS, Array, checked_inputs
 
@@ -159,7 +159,7 @@ class BoardStep:
         Raises:
             StateError: the blob is damaged or of another model; the state stays as it was.
         """
-        if len(saved) != 36 + self.compiled.state_bytes:
+        if len(saved) != 36 + self.compiled.saved_bytes:
             raise StateError(f"these {len(saved)} bytes are not a saved state of this model")
         (error,) = link.ask(self.machine, link.RESTORE, saved)
         if error:
@@ -168,7 +168,7 @@ class BoardStep:
     def states(self) -> tuple[Array, ...]:
         """Copies of the raw states."""
         compiled = self.compiled
-        raw, _ = blob.unpack(self.save(), compiled.model_hash, compiled.state_bytes, 1, 1)
+        raw, _ = blob.unpack(self.save(), compiled.model_hash, compiled.saved_bytes, 1, 1)
         states, start = [], 0
         for port in compiled.states:
             states.append(_array(port, raw[start : start + port.bytes]))

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from targets.compile import Compiled
+from targets.compiled import Compiled
 from targets.elf import Image
 
 

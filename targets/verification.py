@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.errors import InputError, MissingDependencyError
+from edgernn.errors import InputError, MissingDependencyError, ModelFileError
 from edgernn.model import Model, load
+from edgernn.recordings import Recording
+from edgernn.selftest import self_test
 from targets import executors, frames
 from targets.divergence import Cause, find_cause
 from targets.keras_side import KerasAgreement, compare_keras
+from targets.pipeline_check import PipelineAgreement, check_pipelines
 
 Array = npt.NDArray[Any]
 
@@ -94,6 +97,7 @@ class Verification:
     skipped: dict[str, str] = field(default_factory=dict)
     keras: KerasAgreement | None = None
     golden: bool | None = None
+    pipelines: list[PipelineAgreement] = field(default_factory=list)
 
     @property
     def bit_exact(self) -> bool | None:
@@ -104,7 +108,7 @@ class Verification:
     @property
     def passed(self) -> bool:
         """Whether nothing that must agree disagrees; float C may differ in rounding."""
-        if self.golden is False:
+        if self.golden is False or not all(one.bit_exact for one in self.pipelines):
             return False
         worst = (t.max_difference for e in self.entries if e.exact for t in e.tensors)
         return self.bit_exact is not False or (
@@ -122,6 +126,7 @@ class Verification:
             "executors": [{**asdict(e), "bit_exact": e.bit_exact} for e in self.entries],
             "skipped": self.skipped,
             "keras": None if self.keras is None else asdict(self.keras),
+            "pipelines": [{**asdict(p), "bit_exact": p.bit_exact} for p in self.pipelines],
         }
 
 
@@ -131,6 +136,7 @@ def verify(
     *,
     keras: Any = None,
     recording: npt.ArrayLike | None = None,
+    samples: Recording | None = None,
     steps: int | None = None,
     cc: str | None = None,
     progress: Callable[[int], None] | None = None,
@@ -143,6 +149,8 @@ def verify(
         keras: the Keras model it was converted from, or its file.
         recording: frames `(T, *features)` as the model was trained on; None for the golden
             sequence and made-up frames, with saturating ones among them.
+        samples: for a model with a front end, a recording that goes through the whole pipeline;
+            None for a made-up signal.
         steps: how many; None for all of the recording, or 1,000 made-up ones.
         cc: the cross compiler, if not zig.
         progress: called with the number of steps done.
@@ -152,6 +160,11 @@ def verify(
         EdgernnError: the model cannot be compiled, or a tool is missing.
     """
     loaded = model if isinstance(model, Model) else load(model)
+    if loaded.passes and keras is not None:
+        raise InputError(
+            "a model that looks back from the end (Bidirectional, go_backwards) is compared with "
+            "Keras when it is converted: leave the Keras model out"
+        )
     executors.check_targets(targets)
     if steps is not None and steps < 1:
         raise InputError(f"{steps} steps: at least one is needed")
@@ -165,12 +178,20 @@ def verify(
     try:
         for name in reversed(names):  # what a core lacks is said before what this machine lacks
             running[name] = executors.start(name, loaded, cc)
+            if loaded.passes:
+                running[name] = executors.CompiledPasses(running[name])
         ordered = {name: running[name] for name in names}
         result, used = _compare(loaded, ordered, source, progress)
     finally:
         for executor in running.values():
             executors.close(executor)
+    if loaded.passes:
+        if loaded.metadata.golden is not None and result.reference == REFERENCE:
+            result.golden = self_test(loaded, REFERENCE).difference == 0
+        return result
     _explain(loaded, result, cc, used)
+    if loaded.metadata.front_end:
+        result.pipelines = check_pipelines(loaded, targets, samples, cc)
     if recording is None:
         result.golden = _golden(loaded, used.predictions)
     if keras is not None:
@@ -195,7 +216,9 @@ def _compare(
     source: Iterable[Array],
     progress: Callable[[int], None] | None,
 ) -> tuple[Verification, _Used]:
-    names = ["y", *(state.name for state in model.states)]
+    names = [*model.outputs, *(state.name for state in model.states)]
+    if model.passes:
+        names = ["y", "saved state"]
     entries = {
         name: Entry(name, executors.describe(name), True, [Agreement(n) for n in names])
         for name in running
@@ -207,7 +230,9 @@ def _compare(
             every[backend] = _interpreted(model, backend)
             tensors = [Agreement(n) for n in names]
             entries[backend] = Entry(backend, _INTERPRETERS[backend], False, tensors)
-        except MissingDependencyError as error:
+        except (MissingDependencyError, ModelFileError) as error:
+            if backend == REFERENCE and isinstance(error, ModelFileError):
+                raise
             skipped[backend] = str(error)
     reference = REFERENCE if REFERENCE in every else executors.NATIVE
     entries.pop(reference)
@@ -217,7 +242,8 @@ def _compare(
         used.frames.append(frame)
         before = leader.states()
         expected = (*leader.step(frame), *leader.states())
-        used.predictions.append(expected[0])
+        rows = [expected[i] for i in range(len(model.outputs))]
+        used.predictions.append(rows[0] if len(rows) == 1 else model.predictions.join(rows)[0])
         for name, executor in every.items():
             got = (*executor.step(frame), *executor.states())
             if not _add(entries[name], count, expected, got):
@@ -234,10 +260,12 @@ def _compare(
 _INTERPRETERS = {"litert": "LiteRT", "tflm": "TensorFlow Lite Micro"}
 
 
-def _interpreted(model: Model, backend: str) -> executors.Interpreted:
+def _interpreted(model: Model, backend: str) -> executors.Executor:
     from converters.quiet import quiet
 
     with quiet():
+        if model.passes:
+            return executors.InterpretedPasses(model, backend)
         return executors.Interpreted(model, backend)
 
 
@@ -261,8 +289,11 @@ def _golden(model: Model, predictions: Sequence[Array]) -> bool | None:
     golden = model.metadata.golden
     if golden is None or golden.steps > len(predictions):
         return None
-    got = np.stack(predictions[: golden.steps])
+    got = np.stack(predictions[model.metadata.warmup : golden.steps])
     expected = np.frombuffer(golden.outputs, got.dtype).reshape(got.shape)
+    if got.dtype.names is not None:
+        pairs = [(got[name], expected[name]) for name in got.dtype.names]
+        return all(np.array_equal(a, b) for a, b in pairs)
     if got.dtype.kind == "f":
         return bool(np.allclose(got, expected, rtol=0, atol=golden.tolerance))
     return bool(np.array_equal(got, expected))

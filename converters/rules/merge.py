@@ -1,6 +1,7 @@
 """Merges of several branches, frame by frame."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -8,15 +9,16 @@ import keras
 import tensorflow as tf
 
 from converters.registry import rule
-from converters.step import Signal, Step, same_rate
+from converters.rings import joined, same_time
+from converters.step import Signal, Step
 
 
 def _merge(
     inputs: Sequence[Signal], step: Step, function: Callable[[Sequence[Any]], Any]
 ) -> Signal:
-    same_rate(inputs, step)
-    groups = zip(*(signal.frames for signal in inputs), strict=True)
-    return Signal(tuple(function(group) for group in groups), inputs[0].is_sequence)
+    signals = same_time(inputs, step)
+    groups = zip(*(signal.frames for signal in signals), strict=True)
+    return replace(signals[0], frames=tuple(function(group) for group in groups))
 
 
 @rule(keras.layers.Add)
@@ -47,6 +49,20 @@ def average(layer: Any, inputs: Sequence[Signal], step: Step) -> Signal:
     return _merge(inputs, step, lambda frames: reduce(tf.add, frames) * (1.0 / len(frames)))
 
 
+@rule(keras.layers.Maximum)
+def maximum(layer: Any, inputs: Sequence[Signal], step: Step) -> Signal:
+    """The largest of all inputs."""
+    step.note("Maximum", "MAXIMUM")
+    return _merge(inputs, step, lambda frames: reduce(tf.maximum, frames))
+
+
+@rule(keras.layers.Minimum)
+def minimum(layer: Any, inputs: Sequence[Signal], step: Step) -> Signal:
+    """The smallest of all inputs, as `a - relu(a - b)`: MINIMUM would leave a float tensor."""
+    step.note("Minimum", "SUB, RELU")
+    return _merge(inputs, step, lambda frames: reduce(lambda a, b: a - tf.nn.relu(a - b), frames))
+
+
 @rule(keras.layers.Concatenate)
 def concatenate(layer: Any, inputs: Sequence[Signal], step: Step) -> Signal:
     """Inputs one after the other along a feature axis."""
@@ -57,4 +73,4 @@ def concatenate(layer: Any, inputs: Sequence[Signal], step: Step) -> Signal:
             f"joining along axis {layer.axis} (batch or time)", "concatenate features (axis=-1)"
         )
     step.note("Concatenate", "CONCATENATION")
-    return _merge(inputs, step, lambda frames: tf.concat(frames, axis - int(inputs[0].is_sequence)))
+    return _merge(inputs, step, lambda frames: joined(frames, axis - int(inputs[0].is_sequence)))

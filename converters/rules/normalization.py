@@ -88,13 +88,35 @@ def layer_normalization(layer: Any, inputs: Sequence[Signal], step: Step) -> Sig
 
 def normalized(x: Any, epsilon: float, gamma: Any = None, beta: Any = None) -> Any:
     """Layer normalization over the last axis, in ops that quantize (also for custom cells)."""
-    centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
-    variance = tf.reduce_mean(centred * centred, axis=-1, keepdims=True) + epsilon
+    y = _to_unit_power(x - tf.reduce_mean(x, axis=-1, keepdims=True), epsilon)
+    y = y if gamma is None else y * gamma
+    return y if beta is None else y + beta
+
+
+@rule(keras.layers.RMSNormalization)
+def rms_normalization(layer: Any, inputs: Sequence[Signal], step: Step) -> Signal:
+    """LayerNormalization without the mean."""
+    _last_axis(layer.axis, inputs[0], step)
+    scale = np.asarray(layer.scale, np.float32)
+    step.note("RMSNormalization", "MEAN, MUL, RSQRT")
+    return inputs[0].map(lambda x: _to_unit_power(x, layer.epsilon) * scale)
+
+
+@rule(keras.layers.UnitNormalization)
+def unit_normalization(layer: Any, inputs: Sequence[Signal], step: Step) -> Signal:
+    """Vectors of length one; 1e-12 is Keras' epsilon, on the sum of squares."""
+    _last_axis(layer.axis, inputs[0], step)
+    size = inputs[0].frames[0].shape[-1]
+    step.note("UnitNormalization", "MEAN, MUL, RSQRT")
+    return inputs[0].map(lambda x: _to_unit_power(x, 1e-12 / size) * float(size**-0.5))
+
+
+def _to_unit_power(x: Any, epsilon: float) -> Any:
+    """`x` over its root mean square along the last axis."""
+    variance = tf.reduce_mean(x * x, axis=-1, keepdims=True) + epsilon
     inverse = tf.math.rsqrt(variance)
     # One step of Newton's method, r (3 - v r^2) / 2: RSQRT has only 8 bits everywhere, this gives
     # the other 8. At 0.75 instead of 0.5 the product can exceed its value in float by a third.
     three_quarters = (0.75 * variance * inverse) * inverse
     inverse = (inverse * (2.0 / 3.0)) * (2.25 - three_quarters)
-    y = centred * inverse
-    y = y if gamma is None else y * gamma
-    return y if beta is None else y + beta
+    return x * inverse

@@ -14,6 +14,8 @@ from converters.step import Signal, Step
     keras.layers.Identity,
     keras.layers.Dropout,
     keras.layers.SpatialDropout1D,
+    keras.layers.SpatialDropout2D,
+    keras.layers.SpatialDropout3D,
     keras.layers.AlphaDropout,
     keras.layers.GaussianDropout,
     keras.layers.GaussianNoise,

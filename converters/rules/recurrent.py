@@ -7,14 +7,17 @@ every gate its own quantization range. Any other cell is traced as its author wr
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.layers.rnn.conv_lstm import ConvLSTMCell
 
 from converters import activations
 from converters.registry import CELLS, cell, rule
+from converters.rings import aligned, schedule
 from converters.rules.activation import formula_of
 from converters.step import Signal, Step
 
@@ -22,50 +25,68 @@ from converters.step import Signal, Step
 @rule(keras.layers.RNN)
 def rnn(layer: Any, inputs: Sequence[Signal], step: Step) -> Signal | list[Signal]:
     """LSTM, GRU, SimpleRNN and RNN(cell): state in, one cell call a frame, state out."""
+    if layer.go_backwards:
+        raise step.unsupported(
+            "go_backwards=True on an endless sequence",
+            "a stream runs forwards; give the model's Input a fixed length, or convert with "
+            "--window T or --lookahead N",
+        )
+    return recur(layer, inputs, step)
+
+
+def recur(layer: Any, inputs: Sequence[Signal], step: Step) -> Signal | list[Signal]:
+    """A recurrent layer on the frames in the order in which they come."""
     if not isinstance(layer.cell, keras.layers.Layer):
         raise step.unsupported("a cell that is no Keras layer", "derive it from keras.layers.Layer")
-    if len(inputs) > 1:
+    if not all(signal.static for signal in inputs[1:]):
         raise step.unsupported(
-            "an initial state that comes from another layer", "start from zeros instead"
+            "an initial state that depends on frames",
+            "compute it from an input without a time axis, or start from zeros",
         )
     if not inputs[0].is_sequence:
         raise step.unsupported("recurrence over a tensor without a time axis", "feed a sequence")
-    if layer.go_backwards:
-        raise step.unsupported("go_backwards=True", "a stream runs forwards; train it forwards")
     cells = (
         layer.cell.cells if isinstance(layer.cell, keras.layers.StackedRNNCells) else [layer.cell]
     )
+    signal = aligned(inputs[0], step)
+    starts = signal.warmup // len(signal.frames)
     names, states = [], []
     for i, one in enumerate(cells):
         prefix = f"{i}_" if len(cells) > 1 else ""
         for short, shape in zip(_state_names(one), _state_shapes(one), strict=True):
             zeros = np.zeros((1, *shape), np.float32)
-            name, value = step.state(prefix + short, zeros, unbounded=short == "c")
+            name, value = step.state(prefix + short, zeros, short == "c", starts)
             names.append(name)
             states.append(value)
+    if len(inputs) > 1:  # added to the zeros that the state begins with
+        begin, *_ = schedule(signal, step, [1.0, 0.0], "begin")
+        given = [one.frames[0] for one in inputs[1:]]
+        states = [h + begin * first for h, first in zip(states, given, strict=True)]
     outputs = []
-    for frame in inputs[0].frames:
+    for frame in signal.frames:
         output, states = _call(cells, frame, states, step)
         outputs.append(output)
     for name, value in zip(names, states, strict=True):
         step.carry(name, value)
     step.note(type(layer).__name__, f"{len(names)} carried state{'s' * (len(names) > 1)}")
-    sequence = Signal(tuple(outputs), is_sequence=True)
+    sequence = replace(signal, frames=tuple(outputs))
     result = sequence if layer.return_sequences else sequence.last()
     if layer.return_state:
-        return [result, *(Signal((value,), is_sequence=False) for value in states)]
+        return [result, *(signal.without_time(value, starts) for value in states)]
     return result
 
 
 def _state_shapes(one: Any) -> list[tuple[int, ...]]:
     sizes = one.state_size
+    if sizes == -1:  # a ConvLSTM cell's depends on the size of its images
+        return [tuple(state.shape[1:]) for state in one.get_initial_state(1)]
     sizes = list(sizes) if isinstance(sizes, (list, tuple)) else [sizes]
     return [tuple(s) if isinstance(s, (list, tuple)) else (int(s),) for s in sizes]
 
 
 def _state_names(one: Any) -> list[str]:
     shapes = _state_shapes(one)
-    if type(one) is keras.layers.LSTMCell:
+    if type(one) in (keras.layers.LSTMCell, ConvLSTMCell):
         return ["h", "c"]
     return ["h"] if len(shapes) == 1 else [f"s{i}" for i in range(len(shapes))]
 

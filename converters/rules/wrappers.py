@@ -1,6 +1,7 @@
 """Layers around layers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -22,4 +23,12 @@ def time_distributed(layer: Any, inputs: Sequence[Signal], step: Step) -> Signal
             raise step.unsupported("a wrapped layer with several outputs", "give it one")
         frames.append(result.frames[0])
     step.note("TimeDistributed", f"{type(layer.layer).__name__} on each frame")
-    return Signal(tuple(frames), is_sequence=True)
+    return replace(inputs[0], frames=tuple(frames))
+
+
+@rule(keras.layers.SpectralNormalization)
+def spectral_normalization(layer: Any, inputs: Sequence[Signal], step: Step) -> Signal:
+    """The wrapped layer, whose weights hold the normalization once it is trained."""
+    result = apply(layer.layer, inputs, step)
+    assert isinstance(result, Signal)
+    return result

@@ -15,6 +15,7 @@ from edgernn.errors import EdgernnError
 
 COMMANDS: Final = {
     "convert": ("edgernn.cli.convert", "Turn a trained Keras model into a streaming .tflite."),
+    "configure": ("edgernn.cli.configure", "Give a model a front end and a detector."),
     "inspect": ("edgernn.cli.inspect", "Show what is inside a .tflite."),
     "run": ("edgernn.cli.run", "Run a model over a recording or a live pipe, frame by frame."),
     "compile": ("edgernn.cli.compile", "Turn a step model into C for a microcontroller."),

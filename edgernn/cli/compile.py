@@ -27,8 +27,10 @@ def command(file: Path, target: str, output: Path, name: str | None, cc: str | N
     """
     from edgernn.errors import ModelFileError
     from edgernn.files import read_file
+    from edgernn.model import load
     from targets import build_library, compile_model
     from targets.lowering.base import identifier
+    from targets.native import build_pass_libraries
     from targets.toolchain import toolchain
 
     if cc is not None:
@@ -40,7 +42,9 @@ def command(file: Path, target: str, output: Path, name: str | None, cc: str | N
         raise ModelFileError(f"{file}: {error}") from None
     compiled.write(output)
     files = [output / name for name in compiled.files]
-    if compiled.core.simd:
+    if compiled.core.simd and compiled.metadata.passes:
+        files += build_pass_libraries(load(data), target, output, compiled.name, cc)
+    elif compiled.core.simd:
         files.append(build_library(compiled, output, cc))
     _show(compiled, files, _measure(compiled, cc))
 
@@ -96,3 +100,9 @@ def _show(compiled: Compiled, files: list[Path], measured: _Measured) -> None:
     console.print(sizes)
     if measured.missing:
         console.print(f"Code and stack are not counted: {measured.missing}", soft_wrap=True)
+    if any(path.name == f"{compiled.name}_pipeline.c" for path in files):
+        console.print(
+            f"This is the model alone. {compiled.name}_pipeline_t, with front end and detector, "
+            "takes more: `edgernn profile` counts it.",
+            soft_wrap=True,
+        )

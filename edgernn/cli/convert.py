@@ -30,7 +30,37 @@ import click
     help="Type of the frame and the prediction in the file (default: the model's own).",
 )
 @click.option("--per-tensor", is_flag=True, help="One weight scale per tensor, not per channel.")
-@click.option("--labels", help="Names of the outputs, separated by commas.")
+@click.option(
+    "--labels",
+    multiple=True,
+    help="Names of an output's elements: a,b,c; with several outputs OUTPUT=a,b,c, repeated.",
+)
+@click.option(
+    "--window",
+    type=click.IntRange(1),
+    help="Attention and global pooling see this many of the last frames (default: the model's).",
+)
+@click.option(
+    "--lookahead",
+    type=click.IntRange(1),
+    help="Bidirectional models frame by frame: the backward layers see the last N frames.",
+)
+@click.option(
+    "--hop",
+    type=click.IntRange(1),
+    help="Frames from one whole window to the next (Bidirectional).",
+)
+@click.option(
+    "--front-end",
+    type=click.Path(path_type=Path),
+    help="TOML or JSON that describes how samples become frames; calibration data are recordings "
+    "(WAV, FLAC, CSV) then.",
+)
+@click.option(
+    "--detector",
+    type=click.Path(path_type=Path),
+    help="TOML or JSON that describes how predictions become events.",
+)
 @click.option(
     "--custom",
     type=click.Path(path_type=Path),
@@ -45,7 +75,12 @@ def command(
     precision: str,
     io: str | None,
     per_tensor: bool,
-    labels: str | None,
+    labels: tuple[str, ...],
+    window: int | None,
+    lookahead: int | None,
+    hop: int | None,
+    front_end: Path | None,
+    detector: Path | None,
     custom: tuple[Path, ...],
     report: Path | None,
 ) -> None:
@@ -58,7 +93,6 @@ def command(
 
     from edgernn.errors import InputError
     from edgernn.files import write_atomically
-    from edgernn.sequences import read_sequences
 
     target = output or model.with_suffix(".tflite")
     if target.suffix != ".tflite":
@@ -72,8 +106,12 @@ def command(
         )
     if not model.exists():
         raise InputError(f"{model}: no such file")
-    sequences = read_sequences(calibration)
+    if not calibration.exists():
+        raise InputError(f"{calibration}: no such file or folder")
 
+    from edgernn.configuration import read_configuration
+
+    parts = [None if path is None else read_configuration(path) for path in (front_end, detector)]
     console = Console(stderr=True)
     with console.status("Loading TensorFlow …"):
         from converters import convert
@@ -86,11 +124,16 @@ def command(
         task = bar.add_task("calibrate", total=None)
         result = convert(
             model,
-            sequences,
+            calibration,
             precision=precision,
             io=io,
             per_tensor=per_tensor,
-            labels=[name.strip() for name in labels.split(",")] if labels else (),
+            labels=_labels(labels),
+            window=window,
+            lookahead=lookahead,
+            hop=hop,
+            front_end=parts[0],
+            detector=parts[1],
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     result.save(target)
@@ -98,6 +141,13 @@ def command(
     if report is not None:
         write_atomically(report, json.dumps(result.report, indent=2).encode())
     show(result.report, target)
+
+
+def _labels(given: tuple[str, ...]) -> Any:
+    """What `convert` takes: a list for the only output, or a dict of them."""
+    lists = [(n.rpartition("=")[0], n.rpartition("=")[2].split(",")) for n in given]
+    named = {name: [label.strip() for label in labels] for name, labels in lists}
+    return named if all(named) else named.get("", ())
 
 
 def show(report: dict[str, Any], target: Path) -> None:
@@ -109,8 +159,10 @@ def show(report: dict[str, Any], target: Path) -> None:
     layers = Table("layer", "type", "in the step", title="Layers", title_justify="left")
     for layer in report["layers"]:
         layers.add_row(layer["layer"], layer["type"], layer["became"])
-    if report["normalisation"]:
-        layers.add_row("(input)", "normalisation", "done by the runtime before quantizing")
+    for one in report["inputs"]:
+        if one["normalisation"]:
+            row = (f"(input {one['name']})", "normalisation", "done by the runtime, not quantized")
+            layers.add_row(*row)
     console.print(layers)
 
     states = Table(
@@ -128,13 +180,44 @@ def show(report: dict[str, Any], target: Path) -> None:
     size = report["bytes"]
     operators = ", ".join(f"{count} {name}" for name, count in report["operators"].items())
     console.print(f"Operators: {operators}", soft_wrap=True)
-    console.print(f"Float step against Keras: largest difference {report['float_vs_keras']:.1e}")
+    difference = report["float_vs_keras"]
+    against = (
+        "cannot be compared: Keras' answer counts padding or frames that a stream has not"
+        if difference is None
+        else f"largest difference {difference:.1e}"
+    )
+    console.print(f"Float step against Keras: {against}", soft_wrap=True)
+    for line in time_lines(report):
+        console.print(line, soft_wrap=True)
     console.print(f"Precision: [bold]{report['precision']}[/] ({report['reason']})", soft_wrap=True)
     console.print(
         f"[bold]{target}[/]: {size['file']:,} bytes, weights {size['weights']:,} "
         f"(float: {size['float_file']:,})",
         soft_wrap=True,
     )
+
+
+def time_lines(facts: dict[str, Any]) -> list[str]:
+    """What there is to know of when predictions come, of a report or of a model's metadata."""
+    lines = []
+    frames, rows = facts["frames_per_step"], facts["outputs_per_step"]
+    if (frames, rows) != (1, 1):
+        lines.append(f"Step: takes {frames} frame(s), gives {rows} prediction(s)")
+    if facts["warmup"]:
+        lines.append(f"Warm-up: the first {facts['warmup']} step(s) give no prediction")
+    if facts["latency"]:
+        lines.append(
+            f"Latency: a prediction comes {facts['latency']} frame(s) after the newest one that "
+            "Keras counts it for"
+        )
+    if facts["mask"] is not None:
+        lines.append(f"Mask: a frame of nothing but {facts['mask']:g} counts for nothing")
+    if facts.get("pads_end"):
+        lines.append(
+            "End: Keras pads behind the last frame (padding='same'), which a stream never sees; "
+            "the answer is that of the frames before"
+        )
+    return lines
 
 
 def _by_output(report: dict[str, Any], most: int = 16) -> str:

@@ -37,6 +37,9 @@ def command(output: Path, seconds: int, epochs: int) -> None:
     """
     from rich.console import Console
 
+    from converters.dependencies import require
+
+    require()
     console = Console()
     output.mkdir(parents=True, exist_ok=True)
     console.rule("1. Train a GRU(24) on generated motion data")

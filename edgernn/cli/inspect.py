@@ -21,10 +21,11 @@ def command(file: Path, as_json: bool) -> None:
     from edgernn.describe import describe
     from edgernn.errors import ModelFileError
     from edgernn.files import read_file
+    from edgernn.foreign import step_file
 
     data = read_file(file)
     try:
-        graph = tflite.read(data)
+        graph = tflite.read(step_file(data))
     except ModelFileError as error:
         raise ModelFileError(f"{file}: {error}") from None
     document = {"file": str(file), "bytes": len(data), **describe(graph)}
@@ -79,10 +80,12 @@ def _tensors(document: dict[str, Any]) -> Table:
 
     step = document["step"]
     if step["is_step"]:
-        row("frame", "x", step["x"])
+        for name, tensor in step["inputs"].items():
+            row("frame", name, tensor)
         for state in step["states"]:
             row("state", state["state"], state)
-        row("prediction", "y", step["y"])
+        for name, tensor in step["outputs"].items():
+            row("prediction", name, tensor)
         return table
     for signature, ends in document["signatures"].items():
         for kind in ("inputs", "outputs"):
@@ -95,20 +98,41 @@ def _tensors(document: dict[str, Any]) -> Table:
     return table
 
 
+def _schedule(passes: dict[str, Any]) -> str:
+    count = len(passes["rows"])
+    if passes["lookahead"]:
+        how = f"with every frame, those that run backwards over the last {passes['lookahead']}"
+    else:
+        how = f"over {passes['window']} frames, every {passes['hop']} frames"
+    return f"Passes: {count}, {how}; the tensors here are those of the first"
+
+
 def _metadata_lines(metadata: dict[str, Any] | None) -> list[str]:
+    from edgernn.cli.convert import time_lines
+
     if metadata is None:
         return ["Metadata: none"]
     lines = []
-    if metadata["labels"]:
-        lines.append(f"Labels: {', '.join(_clean(label) for label in metadata['labels'])}")
-    if metadata["frames_per_step"] > 1:
-        lines.append(f"Frames per step: {metadata['frames_per_step']}")
-    if metadata["normalisation"]:
-        values = len(metadata["normalisation"]["scale"])
-        lines.append(f"Normalisation: x * scale + offset, {values} values")
+    for one in metadata["outputs"]:
+        if one["labels"]:
+            name = "" if len(metadata["outputs"]) == 1 else f" of {_clean(one['name'])}"
+            lines.append(f"Labels{name}: {', '.join(_clean(label) for label in one['labels'])}")
+    lines += time_lines(metadata)
+    if metadata["passes"]:
+        lines.append(_schedule(metadata["passes"]))
+    for one in metadata["inputs"]:
+        name = _clean(one["name"])
+        if one["normalisation"]:
+            values = len(one["normalisation"]["scale"])
+            lines.append(f"Normalisation: {name} * scale + offset, {values} values")
+        if one["vocabulary"]:
+            lines.append(f"Tokens: {name} is from 0 to {one['vocabulary'] - 1}")
+        if not one["is_sequence"]:
+            lines.append(f"Without time: {name} comes with every frame")
     for key in ("front_end", "detector"):
         if metadata[key]:
-            lines.append(f"{key.replace('_', ' ').capitalize()}: {_clean(str(metadata[key]))}")
+            told = f"{key.replace('_', ' ').capitalize()}: {_told(metadata[key])}"
+            lines.append(_clean(told))
     golden = metadata["golden"]
     lines.append(
         f"Self-test: {golden['steps']} steps, tolerance {golden['tolerance']:g}"
@@ -118,6 +142,16 @@ def _metadata_lines(metadata: dict[str, Any] | None) -> list[str]:
     for key, value in metadata["provenance"].items():
         lines.append(f"{_clean(key)}: {_clean(value)}")
     return lines
+
+
+def _told(config: dict[str, Any]) -> str:
+    """A configuration in a line: its kind, and the fields that say something."""
+    fields = (
+        f"{name} {' '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}"
+        for name, value in config.items()
+        if name != "kind" and value not in ([], (), {}, "", None)
+    )
+    return ", ".join([str(config.get("kind")), *fields])
 
 
 def _clean(text: str) -> str:

@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from targets.pipeline_costs import PipelineCosts
     from targets.profiling import StepProfile
 
 
@@ -68,6 +69,17 @@ def _show(result: StepProfile, console: Console) -> None:
     _show_memory(result, console)
     _show_instructions(result, console)
     _show_time(result, console)
+    if result.pipeline is not None:
+        _show_pipeline(result.pipeline, console)
+
+
+def _show_pipeline(costs: PipelineCosts, console: Console) -> None:
+    console.print(
+        f"Pipeline, from samples to events: {costs.instructions_per_step:,} instructions a step, "
+        f"{costs.front_end_and_detector:,} of them for front end and detector; "
+        f"flash {costs.flash:,} bytes, RAM {costs.ram:,} bytes and the stack.",
+        soft_wrap=True,
+    )
 
 
 def _show_memory(result: StepProfile, console: Console) -> None:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     "--input",
     "source",
     type=click.Path(path_type=Path),
-    help="A recording (.npy or .csv), in place of made-up frames.",
+    help="A recording in place of what is made up: frames (.npy or .csv), or for a model with a "
+    "front end samples (.wav, .csv with a header …), which go through the whole pipeline.",
 )
 @click.option("--steps", type=click.IntRange(1), help="How many steps (default: 1,000, or all).")
 @click.option("--cc", help="Cross compiler, for example arm-none-eabi-gcc (default: zig).")
@@ -51,15 +52,23 @@ def command(
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TextColumn
 
+    from edgernn import frontends
     from edgernn.errors import InputError
     from edgernn.files import write_atomically
+    from edgernn.model import load
+    from edgernn.recordings import read_recordings
     from edgernn.sequences import read_sequences
     from targets import verify
 
     if report is not None and not report.parent.is_dir():
         raise InputError(f"{report.parent}: no such folder to write to")
-    recording = None
-    if source is not None:
+    loaded, recording, samples = load(file), None, None
+    if source is not None and loaded.metadata.front_end and source.suffix.lower() != ".npy":
+        recordings = read_recordings(source, frontends.read(loaded.metadata.front_end))
+        if len(recordings) != 1:
+            raise InputError(f"{source}: holds {len(recordings)} recordings; pass one")
+        samples = recordings[0]
+    elif source is not None:
         sequences = read_sequences(source)
         if len(sequences) != 1:
             raise InputError(f"{source}: holds {len(sequences)} recordings; pass one")
@@ -70,10 +79,11 @@ def command(
     with Progress(*columns, console=console, transient=True, disable=silent) as bar:
         task = bar.add_task("", total=steps or (1000 if recording is None else None))
         result = verify(
-            file,
+            loaded,
             targets,
             keras=keras,
             recording=recording,
+            samples=samples,
             steps=steps,
             cc=cc,
             progress=lambda done: bar.update(task, completed=done),
@@ -119,7 +129,21 @@ def _show(result: Verification) -> None:
     for entry in result.entries:
         if entry.exact and entry.divergence is not None:
             console.print(f"{entry.description}: {entry.divergence}", soft_wrap=True, style="red")
+    if result.pipelines:
+        console.print(_pipelines(result))
     console.print(_verdict(result), soft_wrap=True)
+
+
+def _pipelines(result: Verification) -> Any:
+    from rich.table import Table
+
+    first = result.pipelines[0]
+    title = f"The pipeline: {first.predictions:,} predictions, {first.events:,} events as in Python"
+    table = Table("C on", "equal predictions", "equal events", title=title, title_justify="left")
+    for one in result.pipelines:
+        cells = (one.name, f"{one.equal_predictions:,}", f"{one.equal_events:,}")
+        table.add_row(*cells, style="green" if one.bit_exact else "red")
+    return table
 
 
 _NAMES = {"tflm": "TensorFlow Lite Micro", "host": "C on this machine"}
@@ -135,6 +159,8 @@ def _cell(agreement: Agreement, result: Verification) -> str:
 def _verdict(result: Verification) -> Any:
     if result.golden is False:
         return f"{_NAMES[result.reference]} does NOT reproduce the file's golden sequence."
+    if not all(one.bit_exact for one in result.pipelines):
+        return "The pipeline's C is NOT what Python computes."
     if result.bit_exact:
         return "C is bit-exact with TensorFlow Lite Micro: every output, every state, every step."
     if result.bit_exact is None:

@@ -18,6 +18,8 @@ typedef enum {
   LINK_SAVE = 'G',    /* answered with the saved state */
   LINK_RESTORE = 'P', /* a saved state; answered with one byte, 0 or why it was refused */
   LINK_STACK = 'K',   /* answered with the bytes of stack used so far, 4 bytes */
+  LINK_SAMPLES = 'A',       /* samples; answered with what they brought: see pipeline_main.c */
+  LINK_TIMED_SAMPLES = 'T', /* the times of samples, 8 bytes each, then the samples */
   LINK_READY = 'B',   /* sent once, unasked, after a reset of the board */
   LINK_ERROR = 'E'    /* an answer only; one byte, a link_error_t */
 } link_kind_t;

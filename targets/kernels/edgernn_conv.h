@@ -34,6 +34,24 @@ typedef struct {
 void edgernn_conv_s8(const edgernn_conv_t *conv, const int8_t *x, int8_t *y);
 void edgernn_conv_s16(const edgernn_conv_t *conv, const int16_t *x, int16_t *y);
 
+/*
+ * Depthwise convolution with a window that covers the whole image, which has `size` points of
+ * `depth` channels. `weights` is [depth, multiple, size]; the input's zero point is in the bias.
+ */
+typedef struct {
+  const int8_t *weights;
+  const int64_t *bias;
+  const int32_t *multiplier;
+  const int8_t *shift;
+  int32_t size, depth, multiple;
+  int32_t step; /* 0: one multiplier and shift for all rows */
+  int32_t zero_point;
+  int32_t low, high;
+} edgernn_depthwise_t;
+
+void edgernn_depthwise_s8(const edgernn_depthwise_t *layer, const int8_t *x, int8_t *y);
+void edgernn_depthwise_s16(const edgernn_depthwise_t *layer, const int16_t *x, int16_t *y);
+
 typedef struct {
   edgernn_window_t window;
   int32_t low, high;
@@ -43,6 +61,25 @@ void edgernn_average_pool_s8(const edgernn_pool_t *pool, const int8_t *x, int8_t
 void edgernn_average_pool_s16(const edgernn_pool_t *pool, const int16_t *x, int16_t *y);
 void edgernn_max_pool_s8(const edgernn_pool_t *pool, const int8_t *x, int8_t *y);
 void edgernn_max_pool_s16(const edgernn_pool_t *pool, const int16_t *x, int16_t *y);
+
+/* The same in single precision. */
+typedef struct {
+  edgernn_window_t window;
+  const float *weights;
+  const float *bias;
+  int32_t out_depth, group_rows, group_depth;
+  float low, high;
+} edgernn_conv_f32_t;
+
+void edgernn_conv_f32(const edgernn_conv_f32_t *conv, const float *x, float *y);
+
+typedef struct {
+  edgernn_window_t window;
+  int32_t mean; /* else the largest value */
+  float low, high;
+} edgernn_pool_f32_t;
+
+void edgernn_pool_f32(const edgernn_pool_f32_t *pool, const float *x, float *y);
 
 /* Rows or columns of a window from `first` on that lie inside 0..size: [from, to). */
 typedef struct {

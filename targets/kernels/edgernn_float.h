@@ -52,6 +52,19 @@ static inline float edgernn_exp(float x) {
   return y * power.value;
 }
 
+/* Logarithm: 2^n times m from [1/sqrt(2), sqrt(2)), and log m = 2 artanh((m - 1) / (m + 1)). */
+static inline float edgernn_log(float x) {
+  const edgernn_float_bits_t given = {.value = edgernn_maxf(x, FLT_MIN)};
+  const int32_t n = (int32_t)((given.bits - 0x3F3504F3u) >> 23);
+  const int32_t exponent = given.bits < 0x3F3504F3u ? n - 512 : n;
+  const edgernn_float_bits_t m = {.bits = given.bits - ((uint32_t)exponent << 23)};
+  const float t = (m.value - 1.0f) / (m.value + 1.0f);
+  const float s = t * t;
+  const float y = 2.0f * t +
+                  t * s * (6.6666667e-1f + s * (4.0e-1f + s * (2.8571429e-1f + s * 2.2222222e-1f)));
+  return (float)exponent * 0.693147181f + y;
+}
+
 static inline float edgernn_sigmoid(float x) { return 1.0f / (1.0f + edgernn_exp(-x)); }
 
 static inline float edgernn_tanh(float x) {

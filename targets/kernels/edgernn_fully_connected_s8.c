@@ -9,16 +9,18 @@ static inline int8_t requantize(const edgernn_fully_connected_t *fc, int row, in
   return (int8_t)edgernn_saturate_8(scaled + fc->zero_point);
 }
 
-/* Row-major weights, 32-bit accumulators below 2^30 in magnitude. */
+/* Row-major weights, at least four rows in memory; 32-bit accumulators below 2^30 in magnitude. */
 void edgernn_fully_connected_s8(const edgernn_fully_connected_t *fc, const int8_t *x, int8_t *y) {
   const int rows = fc->rows, columns = fc->columns;
-  const int8_t *w = fc->weights;
-  for (int row = 0; row < rows; row += 2) {
-    const int second = row + 1 < rows ? 1 : 0; /* an odd last row is computed twice */
-    int32_t p = fc->bias[row], q = fc->bias[row + second];
-    edgernn_dot_s8(w, w + second * columns, x, columns, &p, &q);
-    y[row] = requantize(fc, row, p);
-    y[row + second] = requantize(fc, row + second, q);
-    w += 2 * columns;
+  for (int row = 0; row < rows; row += 4) {
+    const int first = row + 4 > rows && rows > 4 ? rows - 4 : row; /* some rows twice, maybe */
+    int32_t sums[4];
+    for (int k = 0; k < 4; k++) {
+      sums[k] = fc->bias[first + k];
+    }
+    edgernn_dot_s8(fc->weights + first * columns, x, columns, sums);
+    for (int k = 0; k < 4 && first + k < rows; k++) {
+      y[first + k] = requantize(fc, first + k, sums[k]);
+    }
   }
 }

@@ -27,6 +27,9 @@ typedef struct {
 
 void edgernn_fully_connected_s8(const edgernn_fully_connected_t *fc, const int8_t *x, int8_t *y);
 void edgernn_fully_connected_s16(const edgernn_fully_connected_t *fc, const int16_t *x, int16_t *y);
+void edgernn_fully_connected_s8_s16(const edgernn_fully_connected_t *fc, const int8_t *x,
+                                    int16_t *y);
+
 /* The same for cores with the DSP extension: edgernn_dot_dsp.h describes the stream. */
 typedef struct {
   const uint32_t *stream;
@@ -38,12 +41,16 @@ void edgernn_fully_connected_s8_dsp(const edgernn_fully_connected_dsp_t *fc, con
                                     int8_t *y);
 void edgernn_fully_connected_s16_dsp(const edgernn_fully_connected_dsp_t *fc, const int16_t *x,
                                      int16_t *y);
+void edgernn_fully_connected_s8_s16_dsp(const edgernn_fully_connected_dsp_t *fc, const int16_t *x,
+                                        int16_t *y);
 
 /* The same for cores with Helium; the kernels' files describe the streams. */
 void edgernn_fully_connected_s8_mve(const edgernn_fully_connected_dsp_t *fc, const int8_t *x,
                                     int8_t *y);
 void edgernn_fully_connected_s16_mve(const edgernn_fully_connected_dsp_t *fc, const int16_t *x,
                                      int16_t *y);
+void edgernn_fully_connected_s8_s16_mve(const edgernn_fully_connected_dsp_t *fc, const int8_t *x,
+                                        int16_t *y);
 
 /* The same for any multiplier and any weights: 64-bit accumulators, several batches. */
 typedef struct {

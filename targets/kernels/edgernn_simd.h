@@ -350,6 +350,17 @@ EDGERNN_INLINE void edgernn_rescale_s16(const edgernn_fully_connected_simd_t *fc
   edgernn_mul_high_x16(x, fc->multiplier + row);
 }
 
+/* 8-bit sums to 16-bit results: also where nothing is left to shift, with one bit more. */
+EDGERNN_INLINE void edgernn_rescale_s8_s16(const edgernn_fully_connected_simd_t *fc, int row,
+                                           edgernn_i32x16 *x) {
+  edgernn_i32x16 offset, shift;
+  memcpy(&offset, fc->offset + row, sizeof offset);
+  memcpy(&shift, fc->shift + row, sizeof shift);
+  *x = *x + *x;
+  edgernn_mul_high_x16(x, fc->multiplier + row);
+  *x = (*x + *x + (*x >> 31) + offset) >> shift;
+}
+
 /* Saturates and writes `size` values, at most 16 of each x. */
 #define EDGERNN_STORE(bits, type, vector, low, high)                                          \
   EDGERNN_INLINE void edgernn_store_##bits(const edgernn_i32x16 *x, int size, type *y) {      \
@@ -384,13 +395,13 @@ EDGERNN_STORE(s8, int8_t, edgernn_i8x16, INT8_MIN, INT8_MAX)
 #undef EDGERNN_STORE
 
 /* y = W x + b, rescaled and saturated; many rows at a time while there are as many. */
-#define EDGERNN_FULLY_CONNECTED(bits, type)                                                   \
-  EDGERNN_INLINE void edgernn_blocks_##bits(const edgernn_fully_connected_simd_t *fc, int row, \
+#define EDGERNN_FULLY_CONNECTED(name, bits, type, result_bits, result_type)                   \
+  EDGERNN_INLINE void edgernn_blocks_##name(const edgernn_fully_connected_simd_t *fc, int row,\
                                             int size, int columns, int count, const type *x,  \
-                                            type *y) {                                        \
+                                            result_type *y) {                                 \
     const int eights = columns / 8, stride = 128 * ((columns + 7) / 8);                       \
     const int8_t *const w = fc->weights + row / 16 * stride;                                  \
-    edgernn_sums_t sums[EDGERNN_BLOCKS];                                                                   \
+    edgernn_sums_t sums[EDGERNN_BLOCKS];                                                      \
     for (int k = 0; k < count; k++) {                                                         \
       edgernn_sums_begin(fc, row + 16 * k, sums + k);                                         \
     }                                                                                         \
@@ -402,32 +413,33 @@ EDGERNN_STORE(s8, int8_t, edgernn_i8x16, INT8_MIN, INT8_MAX)
       memcpy(rest, x + 8 * eights, (size_t)(columns % 8) * sizeof *x);                        \
       edgernn_sums_add_##bits(sums, count, stride, w + 128 * eights, rest);                   \
     }                                                                                         \
-    edgernn_i32x16 result[EDGERNN_BLOCKS];                                                                 \
+    edgernn_i32x16 result[EDGERNN_BLOCKS];                                                    \
     for (int k = 0; k < count; k++) {                                                         \
       edgernn_sums_end_##bits(fc, row + 16 * k, sums + k, result + k);                        \
-      edgernn_rescale_##bits(fc, row + 16 * k, result + k);                                   \
+      edgernn_rescale_##name(fc, row + 16 * k, result + k);                                   \
     }                                                                                         \
-    edgernn_store_##bits(result, size, y + row);                                              \
+    edgernn_store_##result_bits(result, size, y + row);                                       \
   }                                                                                           \
                                                                                               \
-  EDGERNN_INLINE void edgernn_fully_connected_##bits##_simd(                                  \
+  EDGERNN_INLINE void edgernn_fully_connected_##name##_simd(                                  \
       const edgernn_fully_connected_simd_t *fc, int rows, int columns, const type *x,         \
-      type *y) {                                                                              \
+      result_type *y) {                                                                       \
     const int many = 16 * EDGERNN_BLOCKS;                                                     \
     int row = 0;                                                                              \
     for (; row + many <= rows; row += many) {                                                 \
-      edgernn_blocks_##bits(fc, row, many, columns, EDGERNN_BLOCKS, x, y);                    \
+      edgernn_blocks_##name(fc, row, many, columns, EDGERNN_BLOCKS, x, y);                    \
     }                                                                                         \
     for (; row + 16 <= rows; row += 16) {                                                     \
-      edgernn_blocks_##bits(fc, row, 16, columns, 1, x, y);                                   \
+      edgernn_blocks_##name(fc, row, 16, columns, 1, x, y);                                   \
     }                                                                                         \
     if (row < rows) {                                                                         \
-      edgernn_blocks_##bits(fc, row, rows - row, columns, 1, x, y);                           \
+      edgernn_blocks_##name(fc, row, rows - row, columns, 1, x, y);                           \
     }                                                                                         \
   }
 
-EDGERNN_FULLY_CONNECTED(s8, int8_t)
-EDGERNN_FULLY_CONNECTED(s16, int16_t)
+EDGERNN_FULLY_CONNECTED(s8, s8, int8_t, s8, int8_t)
+EDGERNN_FULLY_CONNECTED(s16, s16, int16_t, s16, int16_t)
+EDGERNN_FULLY_CONNECTED(s8_s16, s8, int8_t, s16, int16_t)
 
 #undef EDGERNN_FULLY_CONNECTED
 

@@ -104,24 +104,28 @@ def _sigmoid16(model: Model, op: Operator, x: Tensor, out: Tensor) -> None:
         multiplier, bits = multiplier // 2, bits - 1
     if multiplier == 0:
         multiplier, bits = 0, 0
-    name, limit = ("sigmoid", 255 * 512) if op.name == "LOGISTIC" else ("tanh", 255 * 256)
-    function = fixedpoint.sigmoid16 if op.name == "LOGISTIC" else fixedpoint.tanh16
+    name = "sigmoid" if op.name == "LOGISTIC" else "tanh"
 
     def build(inputs: Sequence[Expr]) -> Expr:
-        argument = expr.plain(expr.multiply(inputs[0], number(multiplier)))
-        if bits:
-            low, high = ((v + (1 << (bits - 1))) >> bits for v in (argument.low, argument.high))
-            argument = Expr(f"(({argument.code} + {1 << (bits - 1)}) >> {bits})", low, high)
-        inside = max(abs(argument.low), abs(argument.high)) < limit
-        code = expr.bare(argument.code)
-        suffix = "s16" if inside else "any_s16"
-        return Expr(
-            f"edgernn_{name}_{suffix}({code})", function(argument.low), function(argument.high)
-        )
+        return interpolated(name, inputs[0], multiplier, bits)
 
     model.elementwise(
         op, op.inputs, build, files=("edgernn_activation.h", "edgernn_sigmoid_table.c")
     )
+
+
+def interpolated(name: str, x: Expr, multiplier: int, bits: int) -> Expr:
+    """`sigmoid` or `tanh` in the int16 table, of `x * multiplier / 2 ** bits` in 1/12288."""
+    limit = 255 * (512 if name == "sigmoid" else 256)
+    function = fixedpoint.sigmoid16 if name == "sigmoid" else fixedpoint.tanh16
+    argument = expr.plain(expr.multiply(x, number(multiplier)))
+    if bits:
+        low, high = ((v + (1 << (bits - 1))) >> bits for v in (argument.low, argument.high))
+        argument = Expr(f"(({argument.code} + {1 << (bits - 1)}) >> {bits})", low, high)
+    inside = max(abs(argument.low), abs(argument.high)) < limit
+    suffix = "s16" if inside else "any_s16"
+    code = expr.bare(argument.code)
+    return Expr(f"edgernn_{name}_{suffix}({code})", function(argument.low), function(argument.high))
 
 
 @lowers("RELU")

@@ -10,7 +10,7 @@ from edgernn.tflite import Operator
 from targets import expr
 from targets.expr import Expr, number
 from targets.fixedpoint import quantize_multiplier
-from targets.lowering.base import Model, lowers
+from targets.lowering.base import LIMITS, Model, lowers
 
 
 def _smaller_than_one(model: Model, real: float) -> tuple[int, int]:
@@ -25,7 +25,10 @@ def sums(model: Model, op: Operator) -> None:
     """Both inputs on a common, finer scale; added; brought to the output's scale."""
     a, b = model.inputs(op, 2)
     out = model.output(op)
-    dtype = model.same_type(a, b, out, among=("int8", "int16"))
+    dtype = model.same_type(a, b, out, among=("int8", "int16", "int32"))
+    if dtype == "int32":
+        _plain_sum(model, op)
+        return
     (scale_a, zero_a), (scale_b, zero_b) = model.quantization(a), model.quantization(b)
     scale, zero = model.quantization(out)
     shift = 15 if dtype == "int16" else 20
@@ -44,6 +47,24 @@ def sums(model: Model, op: Operator) -> None:
         )
         total = expr.rescale(expr.add(x, y, sign), *scale_out)
         return expr.clamp(expr.add(total, number(zero)), low, high)
+
+    model.elementwise(op, op.inputs, build)
+
+
+def _plain_sum(model: Model, op: Operator) -> None:
+    """Of integers without a scale, such as the numbers of entries."""
+    if op.options["fused_activation_function"] != "NONE":
+        raise model.unsupported("int32 has no fused activation")
+    sign = 1 if op.name == "ADD" else -1
+
+    def build(values: Sequence[Expr]) -> Expr:
+        total = expr.plain(expr.add(values[0], values[1], sign))
+        low, high = LIMITS["int32"]
+        if low <= total.low and total.high <= high:
+            return total
+        a, b = (expr.bare(expr.plain(v).code) for v in values)
+        wrapped = f"(int32_t)((uint32_t)({a}) {'+' if sign > 0 else '-'} (uint32_t)({b}))"
+        return Expr(f"({wrapped})", low, high)
 
     model.elementwise(op, op.inputs, build)
 

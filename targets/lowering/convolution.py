@@ -6,6 +6,7 @@ product and takes the kernels of FULLY_CONNECTED.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +14,10 @@ import numpy.typing as npt
 
 from edgernn.tflite import Operator, Tensor
 from edgernn.tflite_schema import PADDINGS
+from targets import expr
+from targets.expr import Expr
 from targets.fixedpoint import quantize_multiplier, reduced_multiplier
-from targets.ir import Kernel, Reference
+from targets.ir import Elementwise, Kernel, Reference, View
 from targets.lowering.base import LIMITS, Model, lowers, short_name
 from targets.lowering.fully_connected import Dense, bias_values, matrix_product
 
@@ -44,7 +47,8 @@ class Window:
         return "{" + ", ".join(map(str, numbers)) + "}"
 
 
-def _window(model: Model, op: Operator, x: Tensor, out: Tensor, size: tuple[int, int]) -> Window:
+def window_of(model: Model, op: Operator, x: Tensor, out: Tensor, size: tuple[int, int]) -> Window:
+    """How the operator's window moves, checked against its shapes."""
     if len(x.shape) != 4 or len(out.shape) != 4 or x.shape[0] != out.shape[0]:
         raise model.unsupported(f"from shape {x.shape} to {out.shape}")
     padding = int(op.options["padding"])
@@ -78,7 +82,7 @@ def convolution(model: Model, op: Operator) -> None:
     dtype = model.same_type(x, out, among=("int8", "int16"))
     if w.data is None or w.dtype != "int8" or len(w.shape) != 4 or 0 in w.shape:
         raise model.unsupported("its weights are not a constant int8 array of rank 4")
-    window = _window(model, op, x, out, (w.shape[1], w.shape[2]))
+    window = window_of(model, op, x, out, (w.shape[1], w.shape[2]))
     weights, rows, axis = w.data.astype(np.int64), w.shape[0], 0
     if op.name == "DEPTHWISE_CONV_2D":
         if w.shape[0] != 1:
@@ -104,7 +108,8 @@ def convolution(model: Model, op: Operator) -> None:
     low, high = model.activation_range(out, str(op.options["fused_activation_function"]))
     matrix = weights.reshape(rows, -1)
     dense = Dense(
-        x, out, matrix, bias, scalings, zero_x, 0, zero, low, high, narrow, x.shape[0]
+        model.view(x.index), model.define(out.index), matrix, bias, scalings,
+        zero_x, 0, zero, low, high, narrow, x.shape[0],
     )  # fmt: skip
     if dtype == "int16" and (zero_x or zero):
         raise model.unsupported("int16 needs zero points of 0")
@@ -113,6 +118,8 @@ def convolution(model: Model, op: Operator) -> None:
         raise model.unsupported("its sums may overflow 32 bits")
     if groups == 1 and window.covers_all and max(matrix.shape) <= 32767:
         matrix_product(model, op, dense)
+    elif groups == x.shape[3] and window.covers_all and _fits_depthwise(dense):
+        _depthwise(model, op, dense, groups)
     else:
         _windowed(model, op, dense, window, groups, group_depth)
 
@@ -121,35 +128,95 @@ def _windowed(
     model: Model, op: Operator, dense: Dense, window: Window, groups: int, depth: int
 ) -> None:
     rows = len(dense.weights)
+    factors, names = _constants(model, op, dense, dense.bias)
+    parameters = (
+        f"{window.parameters(dense.batches, dense.x.shape[3])}, {', '.join(names)}, {rows}, "
+        f"{rows // groups}, {depth}, {int(len(factors) > 1)}, {dense.input_zero}, "
+        f"{dense.output_zero}, {dense.low}, {dense.high}, {int(dense.narrow)}"
+    )
+    function = f"edgernn_conv_s{dense.x.dtype[3:]}"
+    _append(model, op, function, "edgernn_conv_t", parameters, dense.x, dense.y)
+
+
+def _constants(
+    model: Model, op: Operator, dense: Dense, bias: Integers
+) -> tuple[list[int], list[str]]:
+    """The multipliers, and the names of weights, bias, multipliers and shifts."""
     stem, label = short_name(model.layer(op)), f"{model.layer(op)} {list(dense.weights.shape)}"
     factors = [m if dense.narrow else reduced_multiplier(m) for m, _ in dense.scalings]
     names = [
         model.constant(np.array(values, kind), f"{stem}_{part}", label).name
         for values, kind, part in (
             (dense.weights, np.int8, "weights"),
-            (dense.bias, np.int64, "bias"),
+            (bias, np.int64, "bias"),
             (factors, np.int32, "multiplier"),
             ([s for _, s in dense.scalings], np.int8, "shift"),
         )
     ]
+    return factors, names
+
+
+_MOST_POINTS = 511
+"""Sums of so many products of 16 and 8 bits fit into 32 bits."""
+
+
+def _fits_depthwise(dense: Dense) -> bool:
+    """Whether the kernel for a window over everything is exact: int8 rescales as `narrow` does."""
+    narrow = dense.x.dtype == "int8"
+    return dense.narrow == narrow and dense.batches == 1 and dense.weights.shape[1] <= _MOST_POINTS
+
+
+def _depthwise(model: Model, op: Operator, dense: Dense, channels: int) -> None:
+    rows, size = dense.weights.shape
+    factors, names = _constants(model, op, dense, dense.folded_bias)
     parameters = (
-        f"{window.parameters(dense.batches, dense.x.shape[3])}, {', '.join(names)}, {rows}, "
-        f"{rows // groups}, {depth}, {int(len(factors) > 1)}, {dense.input_zero}, "
-        f"{dense.output_zero}, {dense.low}, {dense.high}, {int(dense.narrow)}"
+        f"{', '.join(names)}, {size}, {channels}, {rows // channels}, "
+        f"{int(len(factors) > 1)}, {dense.output_zero}, {dense.low}, {dense.high}"
     )
-    _append(model, op, f"edgernn_conv_s{dense.x.dtype[3:]}", "edgernn_conv_t", parameters)
+    function = f"edgernn_depthwise_s{dense.x.dtype[3:]}"
+    _append(model, op, function, "edgernn_depthwise_t", parameters, dense.x, dense.y)
 
 
-def _append(model: Model, op: Operator, function: str, kind: str, parameters: str) -> None:
+def _append(
+    model: Model, op: Operator, function: str, kind: str, parameters: str, x: View, y: View
+) -> None:
     name = model.unique(f"{model.name}_{short_name(model.layer(op))}_window")
     model.records.append((kind, name, parameters))
 
     def call(node: Kernel, reference: Reference) -> list[str]:
         return [f"{function}(&{name}, {reference(node.inputs[0])}, {reference(node.outputs[0])});"]
 
-    x, y = model.view(op.inputs[0]), model.define(op.outputs[0])
     files = (f"{function}.c", "edgernn_conv.h")
     model.add(Kernel(op.name, model.layer(op), [x], [y], files=files, call=call))
+
+
+_MOST_VIEWS = 8
+"""A loop over the channels names so many points of a window at most."""
+
+
+def _largest(model: Model, op: Operator, points: int, low: int, high: int) -> None:
+    """The maximum over a few points of the whole image: a loop over the channels."""
+    view, out = model.view(op.inputs[0]), model.define(op.outputs[0])
+    depth = out.elements
+
+    def build(values: Sequence[Expr]) -> Expr:
+        largest = expr.plain(values[0])
+        for value in map(expr.plain, values[1:]):
+            code = f"edgernn_max({largest.code}, {value.code})"
+            largest = Expr(code, max(largest.low, value.low), max(largest.high, value.high))
+        return expr.clamp(largest, low, high)
+
+    parts = [View(view.buffer, (depth,), view.offset + k * depth) for k in range(points)]
+    node = Elementwise(
+        op.name,
+        model.layer(op),
+        parts,
+        [out],
+        dims=(depth,),
+        strides=[(1,) for _ in parts],
+        build=build,
+    )
+    model.add(node)
 
 
 @lowers("AVERAGE_POOL_2D", "MAX_POOL_2D")
@@ -161,11 +228,16 @@ def pool(model: Model, op: Operator) -> None:
     if (x.scale, x.zero_point) != (out.scale, out.zero_point):
         raise model.unsupported("its output has another scale than its input")
     size = int(op.options["filter_height"]), int(op.options["filter_width"])
-    window = _window(model, op, x, out, size)
+    window = window_of(model, op, x, out, size)
     if x.shape[3] != out.shape[3] or size[0] * size[1] > 1 << 15:
         raise model.unsupported(f"from shape {x.shape} to {out.shape} with window {size}")
     low, high = model.activation_range(out, str(op.options["fused_activation_function"]))
     low, high = max(low, LIMITS[dtype][0]), min(high, LIMITS[dtype][1])
+    points = size[0] * size[1]
+    if op.name == "MAX_POOL_2D" and window.covers_all and x.shape[0] == 1 and points <= _MOST_VIEWS:
+        _largest(model, op, points, low, high)
+        return
     parameters = f"{window.parameters(x.shape[0], x.shape[3])}, {low}, {high}"
     function = f"edgernn_{op.name.removesuffix('_2D').lower()}_s{dtype[3:]}"
-    _append(model, op, function, "edgernn_pool_t", parameters)
+    y = model.define(out.index)
+    _append(model, op, function, "edgernn_pool_t", parameters, model.view(op.inputs[0]), y)

@@ -11,7 +11,7 @@ from typing import Final
 
 from edgernn.tflite import Operator
 from targets.expr import Expr, bare
-from targets.ir import Kernel, Reference
+from targets.ir import Array, Kernel, Reference, View
 from targets.lowering.base import LIMITS, Model, float_literal, lowers, real, short_name
 from targets.lowering.reduce import reduced_space
 
@@ -59,11 +59,12 @@ def _limited(model: Model, code: str, activation: str) -> str:
         return code
     if activation == "RELU":
         return f"edgernn_maxf({bare(code)}, 0.0f)"
-    low, high = _limits(model, activation)
+    low, high = float_limits(model, activation)
     return f"edgernn_clampf({bare(code)}, {float_literal(low)}, {float_literal(high)})"
 
 
-def _limits(model: Model, activation: str) -> tuple[float, float]:
+def float_limits(model: Model, activation: str) -> tuple[float, float]:
+    """Between which values a fused activation leaves a result."""
     limits = {
         "NONE": (-_LARGEST, _LARGEST),
         "RELU": (0.0, _LARGEST),
@@ -80,6 +81,7 @@ Formula = Callable[..., str]
 UNARY: Final[dict[str, Formula]] = {
     "ABS": lambda x: f"edgernn_absf({x})",
     "EXP": lambda x: f"edgernn_exp({x})",
+    "LOG": lambda x: f"edgernn_log({x})",
     "LOGISTIC": lambda x: f"edgernn_sigmoid({x})",
     "NEG": lambda x: f"(-({x}))",
     "RELU": lambda x: f"edgernn_maxf({x}, 0.0f)",
@@ -115,12 +117,37 @@ def binary(model: Model, op: Operator) -> None:
     a, b = model.inputs(op, 2)
     model.same_type(a, b, model.output(op), among=("float32",))
     formula, activation = BINARY[op.name], str(op.options.get("fused_activation_function", "NONE"))
-    _limits(model, activation)
+    float_limits(model, activation)
 
     def build(values: Sequence[Expr]) -> Expr:
         return real(_limited(model, formula(*(v.code for v in values)), activation))
 
     model.elementwise(op, op.inputs, build, files=_HEADER)
+
+
+COMPARISONS: Final = {"GREATER": ">", "GREATER_EQUAL": ">=", "LESS": "<", "LESS_EQUAL": "<="}
+
+
+@lowers(*COMPARISONS, floats=True)
+def comparison(model: Model, op: Operator) -> None:
+    """Which elements are larger or smaller."""
+    a, b = model.inputs(op, 2)
+    model.same_type(a, b, among=("float32",))
+    sign = COMPARISONS[op.name]
+    model.elementwise(
+        op, op.inputs, lambda v: Expr(f"({v[0].code} {sign} {v[1].code})", 0, 1), files=_HEADER
+    )
+
+
+@lowers("SELECT", "SELECT_V2", floats=True)
+def select(model: Model, op: Operator) -> None:
+    """One of two values, by a condition."""
+    condition, a, b = model.inputs(op, 3)
+    model.same_type(a, b, model.output(op), among=("float32",))
+    model.same_type(condition, among=("bool",))
+    model.elementwise(
+        op, op.inputs, lambda v: real(f"({v[0].code} ? {v[1].code} : {v[2].code})"), files=_HEADER
+    )
 
 
 @lowers("FULLY_CONNECTED", floats=True)
@@ -135,23 +162,39 @@ def fully_connected(model: Model, op: Operator) -> None:
     rows, columns = w.shape
     if x.elements % columns or out.elements != x.elements // columns * rows:
         raise model.unsupported(f"weights {w.shape} fit neither {x.shape} nor {out.shape}")
-    label = f"{model.layer(op)} [{rows}, {columns}]"
-    stem = short_name(model.layer(op))
-    bias = "NULL"
+    bias = None
     if len(op.inputs) == 3 and op.inputs[2] >= 0:
         tensor = model.tensor(op.inputs[2])
         if tensor.data is None or tensor.dtype != "float32" or tensor.elements != rows:
             raise model.unsupported(f"its bias is not a constant of {rows} numbers")
-        bias = model.constant(tensor.data, f"{stem}_bias", label).name
-    weights = model.constant(w.data, f"{stem}_weights", label).name
-    low, high = _limits(model, str(op.options["fused_activation_function"]))
+        bias = tensor.data
+    limits = float_limits(model, str(op.options["fused_activation_function"]))
+    source, target = model.view(x.index), model.define(out.index)
+    dense_f32(model, op, w.data, bias, source, target, limits)
+
+
+def dense_f32(
+    model: Model,
+    op: Operator,
+    weights: Array,
+    bias: Array | None,
+    x: View,
+    y: View,
+    limits: tuple[float, float] = (-_LARGEST, _LARGEST),
+) -> None:
+    """Append `y = W x + b` within limits, for as many rows as x has."""
+    rows, columns = weights.shape
+    label = f"{model.layer(op)} [{rows}, {columns}]"
+    stem = short_name(model.layer(op))
+    given = "NULL" if bias is None else model.constant(bias, f"{stem}_bias", label).name
     parameters = (
-        f"{weights}, {bias}, {rows}, {columns}, {x.elements // columns}, "
-        f"{float_literal(low)}, {float_literal(high)}"
+        f"{model.constant(weights, f'{stem}_weights', label).name}, {given}, {rows}, {columns}, "
+        f"{x.elements // columns}, {', '.join(float_literal(limit) for limit in limits)}"
     )
     record = model.unique(f"{model.name}_{stem}_fc")
     model.records.append(("edgernn_fully_connected_f32_t", record, parameters))
-    _append(model, op, "edgernn_fully_connected_f32", f"&{record}", f"W {list(w.shape)}")
+    function, note = "edgernn_fully_connected_f32", f"W {list(weights.shape)}"
+    _call(model, op, function, f"&{record}", x, y, note)
 
 
 @lowers("SOFTMAX", floats=True)
@@ -184,12 +227,18 @@ def mean(model: Model, op: Operator) -> None:
     _append(model, op, "edgernn_sum_f32", f"{outer}, {count}, {inner}, {factor}")
 
 
-def _append(model: Model, op: Operator, function: str, parameters: str, note: str = "") -> None:
+def _append(model: Model, op: Operator, function: str, parameters: str) -> None:
+    x, y = model.view(op.inputs[0]), model.define(op.outputs[0])
+    _call(model, op, function, parameters, x, y)
+
+
+def _call(
+    model: Model, op: Operator, function: str, parameters: str, x: View, y: View, note: str = ""
+) -> None:
     def call(node: Kernel, reference: Reference) -> list[str]:
         x, y = reference(node.inputs[0]), reference(node.outputs[0])
         return [f"{function}({parameters}, {x}, {y});"]
 
-    x, y = model.view(op.inputs[0]), model.define(op.outputs[0])
     if note:
         note = f"{y.buffer.name} = W {x.buffer.name} + b, {note}"
     files = (f"{function}.c", *_HEADER)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.tflite import Operator, Tensor
+from edgernn.tflite import Operator
 from targets import expr
 from targets.fixedpoint import quantize_multiplier, reduced_multiplier
 from targets.ir import Elementwise, Kernel, Reference, View
@@ -18,16 +18,19 @@ from targets.lowering.base import LIMITS, Model, lowers, short_name
 _PAD = 8
 """The DSP kernel reads activations in groups of this many."""
 
+_ROWS = 4
+"""The kernel of any core multiplies this many rows at a time."""
+
 Integers = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)
 class Dense:
-    """One checked operator: W x + b in integers, and what becomes of a row's sum."""
+    """One checked product: y = W x + b in integers, and what becomes of a row's sum."""
 
-    x: Tensor
-    out: Tensor
+    x: View
+    y: View
     weights: Integers
     bias: Integers
     scalings: list[tuple[int, int]]
@@ -99,8 +102,8 @@ def _check(model: Model, op: Operator) -> Dense:
         raise model.unsupported("its output scale is too small for its sums")
     low, high = model.activation_range(out, str(op.options["fused_activation_function"]))
     return Dense(
-        x,
-        out,
+        model.view(x.index),
+        model.define(out.index),
         w.data.astype(np.int64),
         bias,
         scalings,
@@ -167,83 +170,102 @@ def _row_major(
     label = f"{model.layer(op)} [{rows}, {columns}]"
 
     def constant(values: Integers | list[int], dtype: str, part: str) -> str:
-        return model.constant(np.array(values, dtype), _name(op, model, part), label).name
+        return model.constant(np.array(values, dtype), part_name(op, model, part), label).name
 
+    below = (0, max(0, _ROWS - rows))
     names = [
-        constant(dense.weights, "int8", "weights"),
-        constant(dense.folded_bias, "int32", "bias"),
+        constant(np.pad(dense.weights, (below, (0, 0))), "int8", "weights"),
+        constant(np.pad(dense.folded_bias, below), "int32", "bias"),
         constant(multipliers, "int32", "multiplier"),
         constant(shifts, "int8", "shift") if shifts else "NULL",
     ]
-    function = f"edgernn_fully_connected_s{8 if shifts else 16}"
+    function = function_name(dense)
     per_row = int(len(multipliers) > 1)
     parameters = f"{', '.join(names)}, {rows}, {columns}, {per_row}, {dense.output_zero}"
-    x = model.view(op.inputs[0])
-    _append(model, op, function, "edgernn_fully_connected_t", parameters, x, dense)
+    append(model, op, function, "edgernn_fully_connected_t", parameters, dense.x, dense)
 
 
 def _stream(
     model: Model, op: Operator, dense: Dense, multipliers: list[int], shifts: list[int]
 ) -> None:
     """Append the DSP kernel; kernels/edgernn_dot_dsp.h describes the stream of its parameters."""
-
-    def pack(four: Bytes) -> bytes:
-        return four.reshape(4, -1, 4).transpose(1, 0, 2)[:, :, [0, 2, 1, 3]].tobytes()
-
     bias = dense.folded_bias * (2 if shifts else 1)
-    x = _paired(model, op, dense.x, dense.weights.shape[1])
-    _append_stream(model, op, "dsp", dense, _blocks(dense, bias, multipliers, shifts, pack), x)
+    stream = blocks(dense, bias, pack_dsp, _ends(dense, multipliers, shifts))
+    append_stream(model, op, "dsp", dense, stream, paired(model, op, dense))
+
+
+def pack_dsp(four: Bytes) -> bytes:
+    """The weights of four rows for the DSP kernels."""
+    return four.reshape(4, -1, 4).transpose(1, 0, 2)[:, :, [0, 2, 1, 3]].tobytes()
 
 
 def _vectors(
     model: Model, op: Operator, dense: Dense, multipliers: list[int], shifts: list[int]
 ) -> None:
     """Append the Helium kernel; the kernels' files describe the stream of their parameters."""
-
-    def pack(four: Bytes) -> bytes:
-        wide = four.shape[1] // 16 * 16 if shifts else 0
-        parts = ((four[:, :wide], 16), (four[:, wide:], 8))
-        return b"".join(p.reshape(4, -1, n).transpose(1, 0, 2).tobytes() for p, n in parts)
-
-    left = [-s - 1 for s in shifts]
-    blocks = _blocks(dense, dense.folded_bias, multipliers, left, pack)
-    x = _padded(model, op, dense.weights.shape[1])
-    _append_stream(model, op, "mve", dense, blocks, x)
+    pack = pack_mve_s8 if shifts else pack_mve_s16
+    ends = _ends(dense, multipliers, [-s - 1 for s in shifts])
+    stream = blocks(dense, dense.folded_bias, pack, ends)
+    append_stream(model, op, "mve", dense, stream, padded(model, op, dense))
 
 
-def _blocks(
-    dense: Dense,
-    bias: Integers,
-    multipliers: list[int],
-    shifts: list[int],
-    pack: Callable[[Bytes], bytes],
-) -> bytes:
-    """Biases, weights, multipliers and shifts of 4 rows after 4 rows; the last 4 are the last."""
-    rows, columns = dense.weights.shape
-    weights = np.zeros((rows, _round_up(columns)), np.int8)
-    weights[:, :columns] = dense.weights
+def pack_mve_s8(four: Bytes) -> bytes:
+    """The weights of four rows for the Helium kernels with 8-bit activations."""
+    wide = four.shape[1] // 16 * 16
+    parts = ((four[:, :wide], 16), (four[:, wide:], 8))
+    return b"".join(p.reshape(4, -1, n).transpose(1, 0, 2).tobytes() for p, n in parts)
+
+
+def pack_mve_s16(four: Bytes) -> bytes:
+    """The weights of four rows for the Helium kernel with 16-bit activations."""
+    return four.reshape(4, -1, 8).transpose(1, 0, 2).tobytes()
+
+
+def _ends(dense: Dense, multipliers: list[int], shifts: list[int]) -> Callable[[slice], bytes]:
+    """Multipliers and shifts of four rows."""
+    rows = len(dense.weights)
     m = np.broadcast_to(np.array(multipliers, "<i4"), rows)
     s = np.broadcast_to(np.array(shifts or [0], np.int8), rows)
+    return lambda four: m[four].tobytes() + (s[four].tobytes() if shifts else b"")
+
+
+def blocks(
+    dense: Dense,
+    bias: Integers,
+    pack: Callable[[Bytes], bytes],
+    ends: Callable[[slice], bytes],
+) -> bytes:
+    """Biases, weights, and what `ends` gives, of 4 rows after 4 rows; the last 4 are the last."""
+    rows, columns = dense.weights.shape
+    weights = np.zeros((rows, round_up(columns)), np.int8)
+    weights[:, :columns] = dense.weights
     stream = b""
     for start in (*range(0, rows - 3, 4), *([rows - 4] if rows % 4 else [])):
         four = slice(start, start + 4)
-        stream += bias[four].astype("<i4").tobytes() + pack(weights[four]) + m[four].tobytes()
-        stream += s[four].tobytes() if shifts else b""
+        stream += bias[four].astype("<i4").tobytes() + pack(weights[four]) + ends(four)
     return stream
 
 
-def _append_stream(
+def append_stream(
     model: Model, op: Operator, kind: str, dense: Dense, stream: bytes, x: View
 ) -> None:
+    """Append a kernel whose weights, biases and scalings are one stream of words."""
     rows, columns = dense.weights.shape
     label = f"{model.layer(op)} [{rows}, {columns}]"
-    words = model.constant(np.frombuffer(stream, "<u4"), _name(op, model, "stream"), label)
-    function = f"edgernn_fully_connected_s{8 if dense.x.dtype == 'int8' else 16}_{kind}"
-    parameters = f"{words.name}, {rows}, {_round_up(columns)}, {dense.output_zero}"
-    _append(model, op, function, "edgernn_fully_connected_dsp_t", parameters, x, dense)
+    words = model.constant(np.frombuffer(stream, "<u4"), part_name(op, model, "stream"), label)
+    parameters = f"{words.name}, {rows}, {round_up(columns)}, {dense.output_zero}"
+    function = function_name(dense, kind)
+    append(model, op, function, "edgernn_fully_connected_dsp_t", parameters, x, dense)
 
 
-def _round_up(columns: int) -> int:
+def function_name(dense: Dense, kind: str = "") -> str:
+    """The kernel for the types of activations and results."""
+    types = [f"s{view.dtype[3:]}" for view in (dense.x, dense.y)]
+    return "_".join(["edgernn_fully_connected", *dict.fromkeys(types), *([kind] if kind else [])])
+
+
+def round_up(columns: int) -> int:
+    """Columns with those that only make whole groups."""
     return -(-columns // _PAD) * _PAD
 
 
@@ -253,7 +275,7 @@ def _simd(
     """Append the kernel for vector units; kernels/edgernn_simd.h describes its parameters."""
     rows, columns = dense.weights.shape
     label = f"{model.layer(op)} [{rows}, {columns}]"
-    weights = model.constant(simd.blocks(dense.weights), _name(op, model, "weights"), label)
+    weights = model.constant(simd.blocks(dense.weights), part_name(op, model, "weights"), label)
     half_range = 1 << (7 if shifts else 15)
     # One rounding constant that holds the zero point too; the kernel's own shift is one larger.
     ends = [s + 1 for s in shifts]
@@ -266,17 +288,16 @@ def _simd(
         "shift": ends or [0],
     }
     names = [
-        model.constant(simd.per_row(values, rows), _name(op, model, part), label).name
+        model.constant(simd.per_row(values, rows), part_name(op, model, part), label).name
         for part, values in parameters.items()
     ]
-    function = f"edgernn_fully_connected_s{8 if shifts else 16}_simd"
+    function = function_name(dense, "simd")
     record = f"{weights.name}, {', '.join(names)}"
-    x = model.view(op.inputs[0])
     kind = "edgernn_fully_connected_simd_t"
-    _append(model, op, function, kind, record, x, dense, f"{rows}, {columns}, ")
+    append(model, op, function, kind, record, dense.x, dense, f"{rows}, {columns}, ")
 
 
-def _append(
+def append(
     model: Model,
     op: Operator,
     function: str,
@@ -322,33 +343,32 @@ def _upper_half_factors(dense: Dense) -> list[int] | None:
     return factors
 
 
-def _paired(model: Model, op: Operator, x: Tensor, columns: int) -> View:
+def paired(model: Model, op: Operator, dense: Dense) -> View:
     """The input as int16, readable up to a multiple of 8: a copy where it is not that.
 
     Copies of int8 inputs are doubled, which the kernel would else do with every sum.
     """
-    if x.dtype == "int16":
-        return _padded(model, op, columns)
-    return _copy(model, op, columns, "WIDEN", "int16", 1)
+    if dense.x.dtype == "int16":
+        return padded(model, op, dense)
+    return _copy(model, op, dense, "WIDEN", "int16", 1)
 
 
-def _padded(model: Model, op: Operator, columns: int) -> View:
+def padded(model: Model, op: Operator, dense: Dense) -> View:
     """The input, readable up to a multiple of 8: a copy where it is not that."""
-    view = model.view(op.inputs[0])
-    if columns % _PAD == 0:
-        return view
-    if view.buffer.kind == "scratch":
-        view.buffer.padded = True
-        return view
-    return _copy(model, op, columns, "COPY", view.buffer.dtype, 0)
+    if dense.weights.shape[1] % _PAD == 0:
+        return dense.x
+    if dense.x.buffer.kind == "scratch":
+        dense.x.buffer.padded = True
+        return dense.x
+    return _copy(model, op, dense, "COPY", dense.x.dtype, 0)
 
 
-def _copy(model: Model, op: Operator, columns: int, title: str, dtype: str, bits: int) -> View:
+def _copy(model: Model, op: Operator, dense: Dense, title: str, dtype: str, bits: int) -> View:
     """The input times 2 ** bits in a buffer of its own; one for all operators that need it."""
-    view = model.view(op.inputs[0])
+    view, columns = dense.x, dense.weights.shape[1]
     key = (id(view.buffer), view.offset, columns)
     if key not in model.widened:
-        buffer = model.scratch(dtype, _round_up(columns), f"{view.buffer.name}_wide")
+        buffer = model.scratch(dtype, round_up(columns), f"{view.buffer.name}_wide")
         model.widened[key] = View(buffer, (columns,))
         model.add(
             Elementwise(
@@ -366,10 +386,10 @@ def _copy(model: Model, op: Operator, columns: int, title: str, dtype: str, bits
 
 def _result(model: Model, op: Operator, dense: Dense) -> tuple[View, Elementwise | None]:
     """Where the kernel writes: it saturates to the type, so a fused activation is a node."""
-    out = model.define(op.outputs[0])
-    if (dense.low, dense.high) == LIMITS[dense.out.dtype]:
+    out = dense.y
+    if (dense.low, dense.high) == LIMITS[out.dtype]:
         return out, None
-    before = View(model.scratch(dense.out.dtype, dense.out.elements, "sum"), out.shape)
+    before = View(model.scratch(out.dtype, out.elements, "sum"), out.shape)
     activation = Elementwise(
         str(op.options["fused_activation_function"]),
         model.layer(op),
@@ -384,26 +404,28 @@ def _result(model: Model, op: Operator, dense: Dense) -> tuple[View, Elementwise
 
 def _general(model: Model, op: Operator, dense: Dense) -> None:
     """Append the 64-bit kernel, which takes any weights, scales and batches."""
-    if any(not -31 <= s <= 30 for _, s in dense.scalings):
+    if any(not -31 <= s <= (30 if dense.narrow else 7) for _, s in dense.scalings):
         raise model.unsupported("its scales are out of range")
     rows, columns = dense.weights.shape
     label = f"{model.layer(op)} [{rows}, {columns}]"
-    weights = model.constant(dense.weights.astype(np.int8), _name(op, model, "weights"), label)
-    bias = model.constant(dense.bias, _name(op, model, "bias"), label)
+    weights = model.constant(dense.weights.astype(np.int8), part_name(op, model, "weights"), label)
+    bias = model.constant(dense.bias, part_name(op, model, "bias"), label)
     factors = [m if dense.narrow else reduced_multiplier(m) for m, _ in dense.scalings]
-    multiplier = model.constant(np.array(factors, np.int32), _name(op, model, "multiplier"), label)
-    shift = model.constant(
-        np.array([s for _, s in dense.scalings], np.int8), _name(op, model, "shift"), label
+    shifts = [s for _, s in dense.scalings]
+    multiplier, shift = (
+        model.constant(np.array(values, kind), part_name(op, model, part), label)
+        for values, kind, part in ((factors, np.int32, "multiplier"), (shifts, np.int8, "shift"))
     )
     parameters = (
         f"{weights.name}, {bias.name}, {multiplier.name}, {shift.name}, {rows}, {columns}, "
         f"{dense.batches}, {int(len(factors) > 1)}, {-dense.input_zero}, {-dense.weight_zero}, "
         f"{dense.output_zero}, {int(dense.narrow)}"
     )
-    function = f"edgernn_fully_connected_general_s{'16' if dense.x.dtype == 'int16' else '8'}"
+    function = f"edgernn_fully_connected_general_s{dense.x.dtype[3:]}"
     kind = "edgernn_fully_connected_general_t"
-    _append(model, op, function, kind, parameters, model.view(op.inputs[0]), dense)
+    append(model, op, function, kind, parameters, dense.x, dense)
 
 
-def _name(op: Operator, model: Model, part: str) -> str:
+def part_name(op: Operator, model: Model, part: str) -> str:
+    """What a constant of an operator is called."""
     return f"{short_name(model.layer(op))}_{part}"

@@ -44,6 +44,26 @@ def test_output_is_named_after_the_model(work):
     assert (work / "model.tflite").exists()
 
 
+def test_window_is_asked_for_and_kept(work, capsys):
+    x = keras.Input((None, 5))
+    y = keras.layers.MultiHeadAttention(2, 3, name="heads")(x, x, use_causal_mask=True)
+    keras.Model(x, y).save("heads.keras")
+    arguments = (
+        "convert",
+        "heads.keras",
+        "--calibration",
+        "calibration.npy",
+        "--precision",
+        "int8",
+    )
+    assert run(*arguments) == 2
+    assert "'heads'" in (message := capsys.readouterr().err)
+    assert "--window N" in message
+    assert run(*arguments, "--window", "9") == 0
+    model = edgernn.load("heads.tflite")
+    assert {s.name: s.shape for s in model.metadata.states}["heads_keys"] == (1, 2, 8, 3)
+
+
 CUSTOM = """
 import keras, converters
 

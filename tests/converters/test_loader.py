@@ -48,8 +48,12 @@ def noise(name):
 
 BAD = {
     "missing": (lambda p: p / "none.keras", ModelFileError, "no such file"),
-    "folder": (lambda p: p, ModelFileError, "no such file"),
-    "suffix": (noise("model.onnx"), ModelFileError, "expected .keras, .h5"),
+    "folder": (lambda p: p, ModelFileError, "a folder that is no SavedModel"),
+    "suffix": (noise("model.bin"), ModelFileError, "expected .keras, .h5"),
+    "tflite": (noise("model.tflite"), ModelFileError, "already a TFLite file"),
+    "torch": (noise("model.pth"), ModelFileError, "a PyTorch model"),
+    "onnx": (noise("model.onnx"), ModelFileError, "an ONNX model"),
+    "graph": (noise("saved_model.pb"), ModelFileError, "give its folder"),
     "noise": (noise("model.keras"), ModelFileError, "not a readable Keras model"),
     "noise_h5": (noise("model.h5"), ModelFileError, "not a readable Keras model"),
     "truncated": (truncated, ModelFileError, "not a readable Keras model"),

@@ -9,7 +9,7 @@ import pytest
 
 from edgernn import load
 from edgernn.cli import COMMANDS, main
-from edgernn.metadata import Metadata
+from edgernn.metadata import Metadata, Output
 from tests.edgernn.stepfile import build
 from tests.edgernn.test_selftest import with_golden
 
@@ -20,7 +20,7 @@ LABELS = ("still", "walk", "run", "fall")
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("m.tflite").write_bytes(build(metadata=Metadata(labels=LABELS)))
+    Path("m.tflite").write_bytes(build(metadata=Metadata(outputs=(Output(labels=LABELS),))))
     np.save("x.npy", FRAMES)
     np.savetxt("x.csv", FRAMES, delimiter=",", header="a,b,c,d", comments="")
     Path("x.ndjson").write_text("".join(f"{json.dumps(f)}\n" for f in FRAMES.tolist()))
@@ -54,6 +54,17 @@ def test_help_imports_no_numpy():
 def test_every_command_has_help_without_tensorflow(name, capsys):
     assert run(name, "--help") == 0
     assert "Usage:" in capsys.readouterr().out
+
+
+def test_an_empty_line_ends_a_sequence(folder, capsys):
+    rows = [",".join(map(str, f)) for f in FRAMES[:4].tolist()]
+    Path("two.csv").write_text("\n".join([*rows[:3], "", *rows[:3], rows[3]]) + "\n")
+    assert run("run", "m.tflite", "--input", "two.csv") == 0
+    found = lines(capsys)
+    assert [line["frame"] for line in found] == [0, 1, 2, 0, 1, 2, 3]
+    assert found[:3] == found[3:6]
+    assert run("run", "m.tflite", "--input", "two.csv", "--last") == 0
+    assert lines(capsys) == [found[2], found[6]]
 
 
 @pytest.mark.parametrize("source", ["x.npy", "x.csv", "x.ndjson"])
@@ -119,6 +130,7 @@ def test_a_reader_that_leaves_is_no_error(folder):
 MISTAKES = {
     "no such model": (["run", "no.tflite", "-i", "x.npy"], "no.tflite: cannot be read"),
     "not a model": (["run", "x.npy", "-i", "x.npy"], "x.npy: not a TFLite model"),
+    "inspect Keras": (["inspect", "k.keras"], "if it is a Keras model, run `edgernn convert`"),
     "inspect no model": (["inspect", "x.csv"], "x.csv: not a TFLite model"),
     "no input": (["run", "m.tflite"], "pass --input FILE"),
     "no such input": (["run", "m.tflite", "-i", "no.csv"], "no.csv: cannot be read"),
@@ -141,6 +153,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(folder, capsys, name):
     Path("bad.csv").write_text("1,2,3,4\n1,2,3\n")
     Path("nan.csv").write_text("1,nan,3,4\n")
     np.save("many.npy", FRAMES.reshape(2, 4, 4))
+    Path("k.keras").write_bytes(b"PK\x03\x04" + bytes(60))
     arguments, message = MISTAKES[name]
     assert run(*arguments) == 2
     errors = capsys.readouterr().err
@@ -192,6 +205,19 @@ def test_inspect(folder, capsys, signature):
     document = json.loads(capsys.readouterr().out)
     assert document["bytes"] == os.path.getsize("n.tflite")
     assert document["step"]["is_step"] == (signature is not None)
+
+
+@pytest.mark.parametrize("arguments", [["convert", "k.keras", "--calibration", "x.npy"], ["demo"]])
+def test_without_tensorflow_a_line_says_what_to_install(folder, capsys, monkeypatch, arguments):
+    Path("k.keras").write_bytes(b"PK")
+    monkeypatch.setattr("converters.dependencies.find_spec", lambda package: None)
+    before = sorted(folder.iterdir())
+    assert run(*arguments) == 2
+    error = capsys.readouterr().err
+    assert error.strip().count("\n") == 0
+    assert "converting needs TensorFlow, Keras" in error
+    assert "pip install 'edgernn[convert]'" in error
+    assert sorted(folder.iterdir()) == before
 
 
 def test_version(capsys):

@@ -4,19 +4,21 @@ import pytest
 
 from edgernn import tflite
 from edgernn.describe import describe
-from edgernn.metadata import Metadata, State
+from edgernn.metadata import Metadata, Output, State
 from tests.edgernn.stepfile import build
 
 
 def test_a_step_model():
-    metadata = Metadata(states=(State("h", (1, 4), (0.0, 0.5, 0.0, 0.0)),), labels=tuple("abcd"))
+    metadata = Metadata(
+        states=(State("h", (1, 4), (0.0, 0.5, 0.0, 0.0)),), outputs=(Output(labels=tuple("abcd")),)
+    )
     document = describe(tflite.read(build(metadata=metadata)))
     step = document["step"]
     assert step["is_step"]
     assert step["states"][0]["initial"] == [0, 64, 0, 0]
-    assert step["x"]["scale"] == [pytest.approx(0.02)]
+    assert step["inputs"]["x"]["scale"] == [pytest.approx(0.02)]
     assert document["operators"] == {"ADD": 1, "LOGISTIC": 1, "TANH": 1}
-    assert document["metadata"]["labels"] == tuple("abcd")
+    assert document["metadata"]["outputs"][0]["labels"] == tuple("abcd")
     assert document["warnings"] == []
     json.dumps(document)
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from edgernn import load, tflite
 from edgernn.errors import EdgernnError, ModelFileError
-from edgernn.metadata import Metadata
+from edgernn.metadata import Metadata, Output
 from tests.edgernn.stepfile import build
 
-DATA = build(metadata=Metadata(labels=("a", "b", "c", "d")))
+DATA = build(metadata=Metadata(outputs=(Output(labels=("a", "b", "c", "d")),)))
 
 
 def test_load_from_path_text_and_bytes(tmp_path):
@@ -23,7 +23,7 @@ def test_load_from_path_text_and_bytes(tmp_path):
         assert model.hash == hashlib.sha256(DATA).hexdigest()
         assert model.labels == ("a", "b", "c", "d")
         assert model.report is None
-        assert "int8 frame [4]" in repr(model)
+        assert "int8 x[4] -> " in repr(model)
 
 
 def test_save_gives_the_same_bytes_and_no_litter(tmp_path):

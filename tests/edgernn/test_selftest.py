@@ -13,7 +13,7 @@ def with_golden(dtype="int8", off_by=0, per_step=1):
     plain = load(build(dtype, frames=per_step, metadata=Metadata(frames_per_step=per_step)))
     frames = np.random.default_rng(0).normal(size=(6 * per_step, 4))
     stream = plain.stream("tflm")
-    raw = stream._engine.encoder.encode(frames)
+    raw = stream._engine.encoders[0].encode(frames)
     outputs = stream.push_raw(raw) + np.array(off_by, plain.y.dtype)
     golden = Golden(6, raw.tobytes(), outputs.tobytes(), 2, "tflite-micro")
     return load(

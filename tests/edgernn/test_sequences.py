@@ -85,13 +85,15 @@ def test_a_folder_without_recordings(tmp_path):
         read_sequences(tmp_path)
 
 
-def parse(text: str) -> list[tuple[int, list[float]]]:
-    return [(n, f.tolist()) for n, f in parse_frames(io.StringIO(text), "stdin")]
+def parse(text: str) -> list[tuple[int, list[float] | None]]:
+    return [
+        (n, None if f is None else f.tolist()) for n, f in parse_frames(io.StringIO(text), "stdin")
+    ]
 
 
 def test_lines_of_json_and_csv_mix():
     text = 'a,b\n1,2\n\n[3, 4.5]\n{"x": [5, 6]}\n{"t": 0, "frame": [7, 8]}\n'
-    assert parse(text) == [(2, [1, 2]), (4, [3, 4.5]), (5, [5, 6]), (6, [7, 8])]
+    assert parse(text) == [(2, [1, 2]), (3, None), (4, [3, 4.5]), (5, [5, 6]), (6, [7, 8])]
 
 
 def test_a_frame_comes_as_soon_as_its_line():

@@ -5,7 +5,7 @@ import pytest
 
 from edgernn import load
 from edgernn.errors import ModelFileError
-from edgernn.metadata import Golden, Metadata, Normalisation, State
+from edgernn.metadata import Golden, Input, Metadata, Normalisation, Output, State
 from tests.edgernn.stepfile import TYPES, build
 
 
@@ -58,7 +58,7 @@ BROKEN = {
     "input unnamed": (drop_signature_input, "missing from its signature"),
     "output inside": (point_output_inside, "'y' is no output of the graph"),
     "signatures": (second_signature, "signatures 'infer', 'train' and none is 'step'"),
-    "x type": (tensor(0, type=TYPES["int32"]), "input 'x' has type int32"),
+    "x type": (tensor(0, type=4), "input 'x' has type int64"),
     "x batch": (tensor(0, shape=[2, 4]), r"input 'x' has shape \(2, 4\)"),
     "x dynamic": (tensor(0, shape=[1, -1]), "input 'x' has shape"),
     "x flat": (tensor(0, shape=[4]), "input 'x' has shape"),
@@ -79,9 +79,16 @@ CONTRADICTIONS = {
     "unknown state": (Metadata(states=(State("c", (1, 4)),)), "state 'c'"),
     "state shape": (Metadata(states=(State("h", (1, 5)),)), "state 'h' the shape"),
     "frames": (Metadata(frames_per_step=2), "2 frames per step"),
-    "normalisation": (Metadata(normalisation=Normalisation((1.0,) * 3, (0.0,))), "3 values of sc"),
-    "offset": (Metadata(normalisation=Normalisation((1.0,), (0.0,) * 5)), "5 values of offset"),
-    "labels": (Metadata(labels=("a", "b", "c")), "3 labels for 4 outputs"),
+    "predictions": (Metadata(outputs_per_step=2), "2 predictions per step"),
+    "normalisation": (
+        Metadata(inputs=(Input(normalisation=Normalisation((1.0,) * 3, (0.0,))),)),
+        "3 values of sc",
+    ),
+    "offset": (
+        Metadata(inputs=(Input(normalisation=Normalisation((1.0,), (0.0,) * 5)),)),
+        "5 values of offset",
+    ),
+    "labels": (Metadata(outputs=(Output(labels=("a", "b", "c")),)), "3 labels for 4 outputs"),
     "golden": (Metadata(golden=Golden(2, b"\0" * 8, b"\0" * 7, 1, "r")), "golden sequence's out"),
 }
 

@@ -11,13 +11,15 @@ from hypothesis.extra.numpy import arrays
 
 from edgernn import load
 from edgernn.errors import InputError, StateError
-from edgernn.metadata import Metadata, Normalisation, State, quantize
+from edgernn.metadata import Input, Metadata, Normalisation, State, quantize
 from tests.edgernn.stepfile import build
 
 BACKENDS = ("litert", "tflm")
 DTYPES = ("int8", "int16", "float32")
 
-NORMALISATION = Metadata(normalisation=Normalisation((0.5, 2.0, -1.0, 0.1), (0.25,)))
+NORMALISATION = Metadata(
+    inputs=(Input(normalisation=Normalisation((0.5, 2.0, -1.0, 0.1), (0.25,))),)
+)
 
 
 def frames(count: int, seed: int = 0) -> np.ndarray:
@@ -84,7 +86,7 @@ def test_single_frame_is_quantized_like_the_formula_says(zero_point, frame):
         raw = quantize(values, scale, zero_point, np.int8)
         by_push, by_raw = model.stream(), model.stream()
         assert np.array_equal(
-            by_push.push(values), by_raw._engine.decoder.decode(by_raw.push_raw(raw))
+            by_push.push(values), by_raw._engine.decoders[0].decode(by_raw.push_raw(raw))
         )
         assert by_push.save() == by_raw.save()
 
@@ -92,7 +94,9 @@ def test_single_frame_is_quantized_like_the_formula_says(zero_point, frame):
 def test_normalisation_comes_before_quantization():
     gain, offset = (2.0, 2.0, 2.0, 2.0), (-1.0,)
     plain = load(build())
-    normalised = load(build(metadata=Metadata(normalisation=Normalisation(gain, offset))))
+    normalised = load(
+        build(metadata=Metadata(inputs=(Input(normalisation=Normalisation(gain, offset)),)))
+    )
     block = frames(20)
     assert np.array_equal(normalised.stream().push(block), plain.stream().push(block * 2 - 1))
 
@@ -101,14 +105,14 @@ def test_normalisation_comes_before_quantization():
 def test_push_raw_takes_and_gives_the_models_numbers(dtype):
     model = load(build(dtype))
     block = frames(10)
-    raw = model.stream()._engine.encoder.encode(block)
+    raw = model.stream()._engine.encoders[0].encode(block)
     stream, single = model.stream(), model.stream()
     predictions = stream.push_raw(raw)
     assert predictions.dtype == model.y.numpy_dtype
     assert np.array_equal(np.stack([single.push_raw(frame) for frame in raw]), predictions)
     assert stream.save() == single.save()
     real = model.stream().push(block)
-    assert np.array_equal(stream._engine.decoder.decode(predictions), real)
+    assert np.array_equal(stream._engine.decoders[0].decode(predictions), real)
 
 
 def test_reset_replays_bit_for_bit():
@@ -269,3 +273,57 @@ def test_predictions_are_the_callers_own():
     kept_raw = raw.copy()
     stream.push_raw(np.full(4, 90, np.int8))
     assert np.array_equal(raw, kept_raw)
+
+
+WARM = Metadata(states=(State("h", (1, 4), (0.5, -0.5, 0.25, 0.0), starts=2),), warmup=3)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(max_examples=25, deadline=None)
+@given(cuts=st.lists(st.integers(0, 12), max_size=6))
+def test_a_state_is_held_and_outputs_dropped_while_the_model_warms_up(dtype, backend, cuts):
+    block, state = frames(12), np.array([0.5, -0.5, 0.25, 0.0])
+    expected = []
+    for k, frame in enumerate(block):
+        new = np.tanh(frame + state)
+        expected.append(1 / (1 + np.exp(-new)))
+        state = state if k < 2 else new
+    stream = load(build(dtype, metadata=WARM)).stream(backend)
+    predictions = np.concatenate([stream.push(piece) for piece in pieces(block, cuts)])
+    assert predictions.shape == (9, 4)
+    tolerance = {"int8": 0.03, "int16": 2e-3, "float32": 1e-5}[dtype]
+    assert np.abs(predictions - expected[3:]).max() < tolerance
+
+
+@pytest.mark.parametrize("done", [0, 1, 2, 3, 4, 9])
+def test_save_restore_and_reset_know_where_the_warm_up_stands(done):
+    model = load(build(metadata=WARM))
+    block = frames(12)
+    whole = model.stream().push(block)
+    stream = model.stream()
+    first = stream.push(block[:done])
+    other = model.stream()
+    other.push(frames(7, seed=1))
+    other.restore(stream.save())
+    assert np.array_equal(np.concatenate([first, other.push(block[done:])]), whole)
+    assert stream.push(block[0]).shape == ((1, 4) if done >= 3 else (0, 4))
+    stream.reset()
+    assert np.array_equal(np.concatenate([stream.push(frame) for frame in block]), whole)
+
+
+def test_a_model_without_warm_up_counts_nothing():
+    plain, warm = load(build()), load(build(metadata=WARM))
+    assert len(warm.stream().save()) == len(plain.stream().save()) + 4
+
+
+def test_several_predictions_per_step_come_as_rows():
+    def two_rows(model):
+        model.subgraphs[0].tensors[4].shape = [1, 2, 2]
+        for tensor in model.subgraphs[0].tensors[:4]:
+            tensor.shape = [1, 2, 2]
+
+    model = load(build(tweak=two_rows, metadata=Metadata(outputs_per_step=2)))
+    stream = model.stream("tflm")
+    assert stream.push(frames(3).reshape(3, 2, 2)).shape == (6, 2)
+    assert stream.push(frames(1).reshape(2, 2)).shape == (2, 2)

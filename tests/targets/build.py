@@ -14,6 +14,7 @@ TYPES = {
     "int16": schema.TensorType.INT16,
     "int32": schema.TensorType.INT32,
     "int64": schema.TensorType.INT64,
+    "bool": schema.TensorType.BOOL,
 }
 
 
@@ -93,6 +94,7 @@ class Builder:
 
 
 OPTIONS = {
+    "BATCH_MATMUL": "BatchMatMul",
     "CONV_2D": "Conv2D",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2D",
     "AVERAGE_POOL_2D": "Pool2D",
@@ -102,6 +104,7 @@ OPTIONS = {
     "MAXIMUM": "MaximumMinimum",
     "MINIMUM": "MaximumMinimum",
     "SPLIT_V": "SplitV",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTM",
 }
 
 

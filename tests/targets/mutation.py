@@ -9,10 +9,12 @@ from random import Random
 
 import numpy as np
 
+from edgernn.foreign import step_file
 from edgernn.tflite import MAX_ELEMENTS, Graph, Operator, Signature, Tensor
 from edgernn.tflite_schema import ACTIVATIONS, OPERATORS, OPTIONS, TENSOR_TYPES
 from targets.lowering.base import FLOAT_LOWERINGS, LOWERINGS
 from tests.targets.build import TYPES, Builder, step_model
+from tests.targets.fused import fused_lstm
 
 KNOWN = sorted({*LOWERINGS, *FLOAT_LOWERINGS})
 INTEGERS = [-(1 << 31), -65536, -128, -2, -1, 0, 1, 2, 3, 7, 127, 255, 32767, 65536, (1 << 31) - 1]
@@ -27,6 +29,7 @@ def seeds() -> list[bytes]:
     files = [step_model(cell, precision, **small)
              for cell in ("gru", "lstm") for precision in ("int8", "int16x8")]  # fmt: skip
     for dtype in ("int8", "int16", "float32"):
+        files.append(step_file(fused_lstm(dtype, 2, True)))
         q = (None,) if dtype == "float32" else (2.0**-7,)
         known = FLOAT_LOWERINGS if dtype == "float32" else LOWERINGS
         files += [_one(name, dtype, q) for name in known if name not in ("GATHER", "SPLIT_V")]

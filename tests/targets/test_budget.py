@@ -15,8 +15,8 @@ FEATURES, UNITS, OUTPUTS = 40, 64, 12
 MOST = {
     "cortex-m4": {"GRU": 36_000, "LSTM": 45_000},
     "cortex-m55": {"GRU": 12_000, "LSTM": 14_000},
-    "cortex-m3": {"GRU": 78_000, "LSTM": 98_000},
-    "cortex-m0": {"GRU": 142_000, "LSTM": 182_000},
+    "cortex-m3": {"GRU": 70_000, "LSTM": 90_000},
+    "cortex-m0": {"GRU": 140_000, "LSTM": 180_000},
 }
 
 

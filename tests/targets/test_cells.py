@@ -67,12 +67,14 @@ def test_emulated_is_bit_exact(cell, precision, core):
     emulator.guarded_step(x)
 
 
-@pytest.mark.parametrize("features", [4, 12, 13, 16, 20])
+@pytest.mark.parametrize("features", [1, 2, 4, 7, 12, 13, 16, 20])
 @pytest.mark.parametrize("precision", ["int8", "int16x8"])
-def test_dsp_kernel_takes_every_shape(features, precision):
-    data = step_model("gru", precision, features=features, units=features + 3, classes=7)
+@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m3", "cortex-m4"])
+def test_matrices_take_every_shape(features, precision, core):
+    classes = 1 + features % 7
+    data = step_model("gru", precision, features=features, units=features + 3, classes=classes)
     reference = Reference(data)
-    emulator = Emulator(compile_model(data, "cortex-m4"))
+    emulator = Emulator(compile_model(data, core))
     for x in frames(emulator.compiled.inputs[0], 20):
         same(reference, emulator, x)
         emulator.guarded_step(x)
@@ -80,10 +82,11 @@ def test_dsp_kernel_takes_every_shape(features, precision):
 
 
 @pytest.mark.parametrize("optimize", ["-O0", "-Os", "-O3"])
-def test_optimization_does_not_matter(optimize):
+@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m3", "cortex-m4"])
+def test_optimization_does_not_matter(core, optimize):
     data = step_model("lstm", "int16x8", **SMALL)
     reference = Reference(data)
-    emulator = Emulator(compile_model(data, "cortex-m4"), optimize=optimize)
+    emulator = Emulator(compile_model(data, core), optimize=optimize)
     for x in frames(emulator.compiled.inputs[0], 20):
         same(reference, emulator, x)
 

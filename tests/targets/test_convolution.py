@@ -125,3 +125,44 @@ def odd(**changes):
 def test_windows_that_do_not_fit_are_refused(changes, words):
     with pytest.raises(UnsupportedError, match=words):
         compile_model(odd(**changes))
+
+
+@SOME
+@given(
+    DTYPES, SIDES, SMALL, st.integers(1, 4), st.booleans(), st.booleans(), st.integers(-60, 60),
+    st.sampled_from([0, 1, 3]), st.floats(0.05, 1.5),
+)  # fmt: skip
+def test_a_depthwise_window_over_everything_has_a_kernel(
+    dtype, size, depth, multiple, per_channel, biased, z, activation, top
+):
+    random = np.random.default_rng(depth * 7 + multiple)
+    rows = depth * multiple
+    scale, zero = (0.02, z) if dtype == "int8" else (2.0**-13, 0)
+    scales = np.float32(random.uniform(0.002, 0.01, rows if per_channel else 1))
+    b = Builder()
+    x = b.tensor("x", (1, *size, depth), dtype, scale, zero)
+    weights = random.integers(-127, 128, (1, *size, rows))
+    inputs = [x, b.const("w", weights, "int8", scales, axis=3)]
+    if biased:
+        kind, real = ("int32" if dtype == "int8" else "int64"), np.float32(scales * scale)
+        inputs.append(b.const("b", random.integers(-9000, 9000, rows), kind, real))
+    spread = np.sqrt(size[0] * size[1])
+    out = b.tensor("out", (1, 1, 1, rows), dtype, scale * scales.max() * 127 * spread * top, -zero)
+    b.op("DEPTHWISE_CONV_2D", inputs, [out], version=3, padding=1, strideH=1, strideW=1,
+         dilationHFactor=1, dilationWFactor=1, fusedActivationFunction=activation,
+         depthMultiplier=multiple)  # fmt: skip
+    native = exact(b.finish([x], [out]))
+    if depth > 1:
+        assert any("depthwise" in name for name in native.compiled.files)
+
+
+@SOME
+@given(DTYPES, st.integers(1, 4), st.integers(1, 3), SMALL, st.sampled_from([0, 1, 3]))
+def test_the_maximum_of_a_few_points_is_a_loop(dtype, height, width, depth, activation):
+    b = Builder()
+    q = (dtype, 0.05, 3) if dtype == "int8" else (dtype, 2.0**-11, 0)
+    x, out = b.tensor("x", (1, height, width, depth), *q), b.tensor("out", (1, 1, 1, depth), *q)
+    b.op("MAX_POOL_2D", [x], [out], padding=1, strideH=1, strideW=1, filterHeight=height,
+         filterWidth=width, fusedActivationFunction=activation)  # fmt: skip
+    native = exact(b.finish([x], [out]))
+    assert any("max_pool" in name for name in native.compiled.files) == (height * width > 8)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from edgernn.errors import EdgernnError
 from edgernn.tflite import read
-from targets.compile import compile_graph, compile_model
+from targets.compile import compile_model
 from targets.cores import core
+from targets.generate import compile_graph
 from targets.toolchain import build_shared
 from tests.targets.mutation import mutate_bytes, mutate_graph, seeds
 

@@ -212,6 +212,25 @@ def test_firmware_built_by_gcc_is_bit_exact(small, name, optimize):
 
 
 @needs_qemu
+@needs_gcc
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["microbit", "mps3-an547"])
+def test_the_stack_is_reserved_for_what_unoptimized_code_needs(name):
+    data = step_model("lstm", "int8", **SMALL)
+    image = firmware.build(data, name, "arm-none-eabi-gcc", optimize="-O0")
+    symbols = image.image.symbols
+    reserved = symbols["stack_top"].address - symbols["stack_bottom"].address
+    step = qemu.BoardStep(image)
+    try:
+        for x in frames(step.compiled.inputs[0], 5):
+            step.step(x)
+        assert firmware.STACK_BYTES <= reserved == image.stack_bytes
+        assert step.stack() < reserved - 32
+    finally:
+        step.close()
+
+
+@needs_qemu
 def test_state_goes_to_the_board_and_back(running, small):
     xs = list(frames(running.compiled.inputs[0], 6))
     for x in xs[:3]:

@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from targets.compile import Compiled, compile_model
-from tests.targets import test_convolution, test_floats, test_ops_more
+from edgernn.foreign import step_file
+from targets.compile import compile_model
+from targets.compiled import Compiled
+from tests.targets import test_batch_matmul, test_convolution, test_floats, test_ops_more
 from tests.targets.build import Builder, step_model
+from tests.targets.fused import fused_lstm
 
 SMALL = {"features": 5, "units": 7, "classes": 3}
 STEPS = 300
@@ -121,6 +124,16 @@ MODELS = {
     "edges_int16": test_floats.edges("int16", 0.001, 0),
     "float_step": test_floats.float_step(),
     **{f"float_{name}".lower(): test_floats.unary(name) for name in ("EXP", "TANH", "RSQRT")},
+    **{
+        f"batch_matmul_{dtype}": test_batch_matmul.product(
+            dtype, ((2,), (2,)), 2, 5, 7, (False, True), (0.1, 0.1, 1.0)
+        )
+        for dtype in ("int8", "int16")
+    },
+    **{
+        f"fused_{dtype}": step_file(fused_lstm(dtype, 3, True, 2, spread=4.0, clip=0.0))
+        for dtype in ("int8", "int16", "float32")
+    },
     "convolution": test_convolution.odd(),
     "convolution_padded": test_convolution.odd(padding=0, out=(1, 5, 5, 3)),
     "average_pool": pooled("AVERAGE_POOL_2D"),

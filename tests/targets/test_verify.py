@@ -10,6 +10,7 @@ from edgernn.errors import InputError, MissingDependencyError, ModelFileError
 from edgernn.metadata import KEY, Golden, Metadata
 from targets import executors, frames, verification
 from tests.targets.build import Builder, step_model
+from tests.targets.fused import fused_lstm
 from tests.targets.reference import Reference
 
 SMALL = {"features": 12, "units": 16, "classes": 5}
@@ -205,3 +206,10 @@ def test_a_float_model_passes_within_rounding():
     result.entries[-1].tensors[0].max_difference = 1e-3
     result.entries[-1].divergence = verification.Divergence(0, "y", 0, 0.0, 1e-3)
     assert not result.passed
+
+
+def test_an_interpreter_without_the_operator_is_left_out():
+    result = edgernn.verify(fused_lstm("int16", 2), ("cortex-m4",), steps=20)
+    assert result.bit_exact is True
+    assert "cannot run" in result.skipped["litert"]
+    assert [e.name for e in result.entries] == ["host", "cortex-m4"]

@@ -1,0 +1,1 @@
+"""Detectors as C: one module a kind, `generate(detector, name) -> Stage`."""

@@ -1,0 +1,1 @@
+"""Front ends as C: one module a kind, `generate(front_end, name) -> Stage`."""
