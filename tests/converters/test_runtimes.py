@@ -5,13 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
-from converters.conversion import convert
-from tests.converters.test_conversion import recordings
-from tests.converters.test_trace import MODELS, randomized
+from tests.converters.attention_models import ATTENTION_MODELS
+from tests.converters.test_trace import MODELS
+from tests.converters.time_models import TIME_MODELS
 
 ROOT = Path(__file__).parents[2]
 STEPS = 100
@@ -22,7 +21,8 @@ NAMES = [
     "lstm", "lstm_hard_sigmoid", "gru", "gru_before", "gru_swish", "simple", "stacked_cells",
     "stacked_layers", "custom_cell", "two_state_cell", "time_distributed", "batch_norm",
     "layer_norm", "relu_layers", "softmax_layer", "normalization", "branches", "nested", "shared",
-    "return_state", "activation_soft_shrink",
+    "return_state", "activation_soft_shrink", "conv_lstm", *TIME_MODELS,
+    *ATTENTION_MODELS,
 ]  # fmt: skip
 CASES = [(name, precision) for name in NAMES for precision in ("int8", "int16x8")]
 
@@ -35,14 +35,12 @@ for path in sys.argv[1:]:
 
 
 @pytest.fixture(scope="module")
-def converted(tmp_path_factory):
+def converted(converted_model, tmp_path_factory):
     """Every case converted once: folder, and the model by case."""
     folder = tmp_path_factory.mktemp("converted")
     models = {}
     for name, precision in CASES:
-        keras.utils.clear_session()
-        keras.utils.set_random_seed(0)
-        model = convert(randomized(MODELS[name]()), recordings(), precision=precision)
+        model = converted_model(name, precision)
         path = folder / f"{name}.{precision}.tflite"
         model.save(path)
         x = np.random.default_rng(0).integers(-100, 100, (STEPS, 5)) * (

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from converters import calibration, measure
 from converters.conversion import convert
 from edgernn.model import Model
 from targets.compile import compile_model
@@ -20,6 +21,15 @@ from tests.converters.test_conversion import QUANTIZED, recordings
 from tests.converters.test_trace import MODELS, randomized
 
 STEPS = 400
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_measurements():
+    """What precision a model gets does not matter here: a short look at it is enough."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "LONG_RUN", 200)
+        patch.setattr(calibration, "STREAM_STEPS", 128)
+        yield
 
 
 def built(model: Model, folder) -> NativeStep:
@@ -43,9 +53,8 @@ def assert_bit_exact(model: Model, native: NativeStep, steps: int = STEPS) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", QUANTIZED)
 @pytest.mark.parametrize("name", [n for n in MODELS if n != "simple_leaky"])
-def test_every_converted_model_is_bit_exact(name, precision, tmp_path):
-    keras.utils.set_random_seed(0)
-    model = convert(randomized(MODELS[name]()), recordings(), precision=precision)
+def test_every_converted_model_is_bit_exact(name, precision, converted_model, tmp_path):
+    model = converted_model(name, precision)
     assert_bit_exact(model, built(model, tmp_path))
 
 

@@ -1,0 +1,52 @@
+"""What several test files share: each catalogue model converted once in a run, for all of them."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def converted_model(tmp_path_factory) -> Callable:
+    """`converted_model(name, precision)`: MODELS[name] converted, with its report; made once in a run.
+
+    Worker processes share the files. What precision a model gets is measured on short runs.
+    """
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = base / "converted"
+    folder.mkdir(exist_ok=True)
+
+    def convert_once(name: str, precision: str):
+        import edgernn
+
+        path = folder / f"{name}.{precision}.tflite"
+        report = path.with_suffix(".json")
+        if not report.exists():
+            _convert(name, precision, path, report)
+        model = edgernn.load(path)
+        model.report = json.loads(report.read_text())
+        return model
+
+    return convert_once
+
+
+def _convert(name: str, precision: str, path: Path, report: Path) -> None:
+    import keras
+
+    from converters import measure
+    from converters.conversion import convert
+    from edgernn.files import write_atomically
+    from tests.converters.test_conversion import recordings
+    from tests.converters.test_trace import MODELS, randomized
+
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "LONG_RUN", 200)
+        model = convert(randomized(MODELS[name]()), recordings(), precision=precision)
+    model.save(path)
+    # Whole before it has its name, and last: another worker may look for it meanwhile.
+    write_atomically(report, json.dumps(model.report, default=str).encode())
