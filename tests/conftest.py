@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def converted_model(tmp_path_factory) -> Callable:
-    """`converted_model(name, precision)`: MODELS[name] converted, with its report; made once in a run.
+    """`converted_model(name, precision)`: MODELS[name] and its report, made once in a run.
 
     Worker processes share the files. What precision a model gets is measured on short runs.
     """

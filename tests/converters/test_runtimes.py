@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from tests.converters.attention_models import ATTENTION_MODELS
-from tests.converters.test_trace import MODELS
 from tests.converters.time_models import TIME_MODELS
 
 ROOT = Path(__file__).parents[2]
