@@ -1,4 +1,4 @@
-"""Boards as data: a core, its clock and memories, and the serial port that the firmware uses."""
+"""Boards as data: a core, clock and memories, the firmware's serial port, and how it is flashed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ _FOLDER = Path(__file__).parent / "boards"
 
 @dataclass(frozen=True)
 class Board:
-    """One board. `uart` names a driver in `firmware/`, `qemu` the machine that emulates it."""
+    """One board. `flash_bytes` and `ram_bytes` are what a program may have of them.
+
+    `uart` names a driver in `firmware/`; a board without one takes the model through an export.
+    `qemu` is the machine that emulates it. `flash` says how an image gets onto it: `"pyocd"`,
+    `"picotool"`, `"esptool"`, `"arduino-cli"`, `"platformio"`, or `"drive"` (a file that is copied
+    onto the board's own drive); the other names are those by which the tools know the board.
+    """
 
     name: str
     title: str
@@ -24,10 +30,21 @@ class Board:
     flash_bytes: int
     ram_origin: int
     ram_bytes: int
-    uart: str
-    uart_base: int
-    uart_divider: int
+    uart: str = ""
+    uart_base: int = 0
+    uart_divider: int = 0
+    uart_tx: int = 0
+    uart_rx: int = 0
     qemu: str = ""
+    flash: str = ""
+    pyocd: str = ""
+    uf2_family: int = 0
+    uf2_drive: str = ""
+    esp_idf: str = ""
+    arduino: str = ""
+    platformio: str = ""
+    platformio_platform: str = ""
+    zephyr: str = ""
 
 
 @functools.cache
@@ -46,6 +63,27 @@ def board(name: str) -> Board:
         raise InputError(f"there is no board '{name}'; known are {known}") from None
 
 
+def emulated() -> list[Board]:
+    """The boards that QEMU emulates."""
+    return [b for b in boards().values() if b.qemu]
+
+
 def boards_with(core: str) -> list[Board]:
-    """The boards that carry a core."""
-    return [b for b in boards().values() if b.core == core]
+    """The boards that carry a core and that QEMU emulates."""
+    return [b for b in emulated() if b.core == core]
+
+
+def check_fits(place: Board, flash: int, ram: int) -> None:
+    """Raise `InputError`, naming the bytes that are missing, if a program is too large."""
+    lacks = [
+        f"{used - has:,} bytes of {what} ({used:,} needed, {has:,} there)"
+        for what, used, has in (
+            ("flash", flash, place.flash_bytes),
+            ("RAM", ram, place.ram_bytes),
+        )
+        if used > has
+    ]
+    if lacks:
+        raise InputError(
+            f"{place.name} is too small for this model: it lacks {' and '.join(lacks)}"
+        )

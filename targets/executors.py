@@ -13,7 +13,7 @@ from edgernn.errors import InputError
 from edgernn.interpreters import create
 from edgernn.masks import masked_output, raw_mask
 from edgernn.model import Model
-from targets.boards import boards, boards_with
+from targets.boards import boards, boards_with, emulated
 from targets.compile import compile_model
 from targets.cores import core, cores
 from targets.emulate import Emulator
@@ -173,7 +173,8 @@ def runnable(native: bool = True) -> str:
     """The targets that can be run here, as a sentence; this machine itself only if `native`."""
     names = [n for n, c in cores().items() if c.emulator or boards_with(n)]
     names += [NATIVE] if native else []
-    return f"choose a core ({', '.join(names)}) or a board ({', '.join(boards())})"
+    places = [board.name for board in emulated()]
+    return f"choose a core ({', '.join(names)}) or a board ({', '.join(places)})"
 
 
 def close(executor: object) -> None:

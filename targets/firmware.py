@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from edgernn import frontends
-from edgernn.errors import InputError, UnsupportedError
-from targets.boards import Board, board
+from edgernn.errors import UnsupportedError
+from targets.boards import Board, board, check_fits
 from targets.compile import compile_model
 from targets.compiled import Compiled
 from targets.elf import Image
@@ -68,10 +68,15 @@ def build(
 
     Raises:
         InputError: the board is unknown, or too small; the message says by how many bytes.
-        UnsupportedError: the model has not one input and one output.
+        UnsupportedError: the model has not one input and one output, or the board no driver here.
         MissingDependencyError: the compiler is not installed.
     """
     place = board(board_name)
+    if not place.uart:
+        raise UnsupportedError(
+            f"edgernn has no firmware of its own for {board_name}: make a project for the board's "
+            f"own tools with `edgernn export FILE --format FORMAT --board {board_name}`"
+        )
     compiled = compile_model(model, place.core, name="model", marks=marks, pipeline=pipeline)
     if compiled.metadata.passes is not None:
         raise UnsupportedError(
@@ -92,7 +97,7 @@ def build(
     sizes = image.sections
     flash = sum(sizes.get(name, 0) for name in (".vectors", ".text", ".data"))
     ram = sum(sizes.get(name, 0) for name in (".data", ".bss")) + stack
-    _check_fits(place, flash, ram)
+    check_fits(place, flash, ram)
     return Firmware(place, compiled, data, image, flash, ram, stack)
 
 
@@ -153,18 +158,3 @@ def _pipeline_header(compiled: Compiled, place: Board, shown: str) -> str:
         sample_bytes=sample,
         events=_EVENTS if document.detector else 0,
     )
-
-
-def _check_fits(place: Board, flash: int, ram: int) -> None:
-    lacks = [
-        f"{used - has:,} bytes of {what} ({used:,} needed, {has:,} there)"
-        for what, used, has in (
-            ("flash", flash, place.flash_bytes),
-            ("RAM", ram, place.ram_bytes),
-        )
-        if used > has
-    ]
-    if lacks:
-        raise InputError(
-            f"{place.name} is too small for this model: it lacks {' and '.join(lacks)}"
-        )

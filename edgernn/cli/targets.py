@@ -25,16 +25,21 @@ def command() -> None:
             where = "this process"
         table.add_row(core.name, core.title, kernels, where)
     console.print(table)
-    table = Table("board", "what", "core", title="Boards (QEMU)", title_justify="left")
+    table = Table(title="Boards", title_justify="left")
+    table.add_column("board", no_wrap=True)
+    table.add_column("core")
     for column in ("MHz", "flash, kB", "RAM, kB"):
         table.add_column(column, justify="right")
+    table.add_column("flashed by")
+    table.add_column("QEMU")
     for board in boards().values():
         table.add_row(
             board.name,
-            board.title,
             board.core,
             f"{board.clock_hz / 1e6:g}",
             f"{board.flash_bytes // 1024:,}",
             f"{board.ram_bytes // 1024:,}",
+            board.flash,
+            "yes" if board.qemu else "",
         )
     console.print(table)

@@ -1,5 +1,6 @@
 #include "link.h"
 
+#include "startup.h"
 #include "uart.h"
 
 #define SYNC 0xA5u
@@ -69,3 +70,5 @@ void link_error(link_error_t error) {
   const uint8_t code = (uint8_t)error;
   link_send(LINK_ERROR, &code, 1);
 }
+
+void fault(void) { link_error(LINK_FAULT); }

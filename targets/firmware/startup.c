@@ -1,7 +1,5 @@
 #include "startup.h"
 
-#include "link.h"
-
 #define PAINT 0xA5A5A5A5u
 
 typedef void (*handler_t)(void);
@@ -11,7 +9,7 @@ extern uint32_t data_start[], data_end[], bss_start[], bss_end[], stack_bottom[]
 extern const uint32_t data_image[];
 
 static void fault_handler(void) {
-  link_error(LINK_FAULT);
+  fault();
   for (;;) {
   }
 }

@@ -7,6 +7,9 @@
 int main(void);
 void reset_handler(void);
 
+/* What is told when the processor stops at a fault; the program gives it. */
+void fault(void);
+
 /* Bytes of stack used so far. */
 uint32_t stack_used(void);
 

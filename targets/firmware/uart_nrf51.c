@@ -1,4 +1,4 @@
-/* The UART of the nRF51, on the pins that lead to the micro:bit's USB port. */
+/* The UART of the nRF51 and nRF52; a pin of port 1 is its number plus 32. */
 #include "board.h"
 #include "uart.h"
 
@@ -17,14 +17,11 @@
 #define GPIO_OUTSET (*(volatile uint32_t *)0x50000508u)
 #define GPIO_DIRSET (*(volatile uint32_t *)0x50000518u)
 
-#define TX_PIN 24u
-#define RX_PIN 25u
-
 void uart_init(void) {
-  GPIO_OUTSET = 1u << TX_PIN; /* idle is high */
-  GPIO_DIRSET = 1u << TX_PIN;
-  PSELTXD = TX_PIN;
-  PSELRXD = RX_PIN;
+  GPIO_OUTSET = 1u << BOARD_UART_TX; /* idle is high */
+  GPIO_DIRSET = 1u << BOARD_UART_TX;
+  PSELTXD = BOARD_UART_TX;
+  PSELRXD = BOARD_UART_RX;
   BAUDRATE = BOARD_UART_DIVIDER;
   ENABLE = 4u;
   TASKS_STARTRX = 1u;
