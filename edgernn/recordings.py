@@ -34,14 +34,21 @@ def read_recordings(path: str | os.PathLike[str], front_end: FrontEnd) -> list[R
     """
     path = Path(path)
     if not path.is_dir():
-        return [_read(path, front_end)]
+        return [read_recording(path, front_end)]
     files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not files:
         raise InputError(f"{path}: the folder holds no {', '.join(SUFFIXES)} file")
-    return [_read(file, front_end) for file in files]
+    return [read_recording(file, front_end) for file in files]
 
 
-def _read(path: Path, front_end: FrontEnd) -> Recording:
+def read_recording(
+    path: Path, front_end: FrontEnd, *, whole: bool = False, **options: Any
+) -> Recording:
+    """The recording of a file; `whole` refuses one that is cut short; the options of its source.
+
+    Raises:
+        InputError: it cannot be read or has another rate; the message names it.
+    """
     from edgernn.sources import open_source
 
     if path.suffix.lower() not in SUFFIXES:
@@ -50,10 +57,13 @@ def _read(path: Path, front_end: FrontEnd) -> Recording:
             "of them); for data that are frames already, convert without the front end and add it "
             "with `edgernn configure`"
         )
-    with open_source(str(path), front_end) as source:
+    with open_source(str(path), front_end, **options) as source:
         blocks = list(source)
+        missing = source.counters.get("missing_samples", 0)
     if not blocks:
         raise InputError(f"{path}: holds no samples")
+    if whole and missing:
+        raise InputError(f"{path}: is cut short: {missing:,} samples are missing")
     samples = np.concatenate([block.samples for block in blocks])
     stamps = [block.times for block in blocks if block.times is not None]
     return Recording(path, samples, np.concatenate(stamps) if len(stamps) == len(blocks) else None)

@@ -79,6 +79,18 @@ class AudioFile(Closing):
         self._file.close()
 
 
+def sound_rate(path: str) -> float:
+    """Samples a second of a file.
+
+    Raises:
+        InputError: it cannot be read.
+        MissingDependencyError: it is no WAV file of integers, and `soundfile` is missing.
+    """
+    file = _opened(path)
+    file.close()
+    return file.rate
+
+
 def _opened(path: str) -> _Wave | _Soundfile:
     if not path.lower().endswith(".wav"):
         return _Soundfile(path)

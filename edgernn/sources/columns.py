@@ -70,9 +70,7 @@ class Columns:
         self._wanted = [*self.channels, *([] if self._time is None else [self._time])]
         self.width = max(self._wanted) + 1
         if self._time is not None and not unit:
-            found = re.findall(r"[a-zµ]+", header[self._time].lower())
-            unit = found[-1].replace("µ", "u") if found else ""
-            unit = unit if unit in UNITS else ""
+            unit = _unit_in(header[self._time])
         if unit and unit not in UNITS:
             raise InputError(f"{where}: unit '{unit}' is not one of {', '.join(UNITS)}")
         self._unit = UNITS.get(unit, 0.0)
@@ -84,7 +82,7 @@ class Columns:
             return f"has {len(cells)} values, not {self.width}"
         values = [_number(cells[i]) for i in self.channels]
         if self._time is not None:
-            time, is_date = _moment(cells[self._time])
+            time, is_date = moment(cells[self._time])
             if not np.isfinite(time):
                 return f"has no time but {str(cells[self._time])[:40]!r}"
             if is_date:
@@ -123,11 +121,40 @@ def _index(where: str, header: Sequence[str], name: str) -> int:
 
 def _time(header: Sequence[str]) -> int | None:
     """The first column that is called as times are, also with a unit: `Time (ms)`, `t_us`."""
-    for i, name in enumerate(header):
-        words = re.findall(r"[a-zµ]+", name.lower())
-        if words and words[0] in _TIMES and "".join(words[1:]) in ("", *UNITS, "µs"):
-            return i
-    return None
+    return next((i for i, name in enumerate(header) if is_time(name)), None)
+
+
+def is_time(name: str) -> bool:
+    """Whether a column is called as times are, also with a unit."""
+    words = re.findall(r"[a-zµ]+", name.lower())
+    return bool(words) and words[0] in _TIMES and "".join(words[1:]) in ("", *UNITS, "µs")
+
+
+def is_label(name: str) -> bool:
+    """Whether a column is called as labels are."""
+    return name.strip().lower() in _LABELS
+
+
+def times_in_seconds(name: str, cells: Sequence[str]) -> list[float] | None:
+    """The times of a column; None if neither its name nor they tell their unit.
+
+    Dates do, and so do numbers that are of our days only in one unit, counted from 1970.
+    """
+    moments = [moment(cell) for cell in cells]
+    unit = UNITS.get(_unit_in(name), 0.0)
+    if any(is_date for _, is_date in moments):
+        unit = UNITS["s"]
+    if moments and not unit:
+        first = moments[0][0]
+        unit = next((u for u in UNITS.values() if 1e15 / u <= first < 4e15 / u), 0.0)
+    return [time * unit / 1e6 for time, _ in moments] if unit else None
+
+
+def _unit_in(name: str) -> str:
+    """The unit that a column's name ends in, if it does."""
+    found = re.findall(r"[a-zµ]+", name.lower())
+    unit = found[-1].replace("µ", "u") if found else ""
+    return unit if unit in UNITS else ""
 
 
 def is_number(cell: Any) -> bool:
@@ -143,8 +170,8 @@ def _number(cell: Any) -> float:
     return float(cell) if is_number(cell) else float("nan")
 
 
-def _moment(cell: Any) -> tuple[float, bool]:
-    """A time, and whether it was a date: then in seconds, of UTC if it names no zone."""
+def moment(cell: Any) -> tuple[float, bool]:
+    """A time (NaN: it is none), and whether it was a date: then in seconds, of UTC if no zone."""
     if is_number(cell):
         return float(cell), False
     try:
