@@ -86,7 +86,7 @@ class Pipeline:
         self._samples = self.front_end.stream()
         self._stream = model.stream(backend)
         self.events = self.detector.stream() if self.detector else None
-        self._clock = _Clock(model)
+        self._clock = Clock(model)
 
     @property
     def backend(self) -> str:
@@ -186,7 +186,7 @@ def _parts(saved: bytes) -> list[bytes]:
     return parts
 
 
-class _Clock:
+class Clock:
     """Which frame each prediction comes with: multi-rate steps and warm-ups counted."""
 
     def __init__(self, model: Model) -> None:
@@ -196,6 +196,7 @@ class _Clock:
         self.reset()
 
     def reset(self) -> None:
+        """Back to the start."""
         self._waiting = np.empty(0, np.int64)
         self._steps = 0
 
@@ -210,9 +211,11 @@ class _Clock:
         return np.repeat(ends[first:], self._rows)
 
     def save(self) -> bytes:
+        """The state."""
         return json.dumps([self._steps, self._waiting.tolist()]).encode()
 
     def restore(self, saved: bytes) -> None:
+        """Continue where `save` was called."""
         self._steps, waiting = json.loads(saved)
         self._waiting = np.array(waiting, np.int64)
 
@@ -237,6 +240,10 @@ def detector_of(model: Model, front_end: FrontEnd) -> Detector | None:
             "detector 'anomaly': it compares each frame with a prediction, and this model does not "
             "give one with every frame (strides, a warm-up or whole windows)"
         )
+    return detectors.read(model.metadata.detector, facts_of(model, front_end))
+
+
+def facts_of(model: Model, front_end: FrontEnd) -> Facts:
+    """What a detector behind this front end and model must know."""
     rate = prediction_rate(model, front_end)
-    facts = Facts(model.labels, model.x, model.y, rate, model.metadata.normalisation)
-    return detectors.read(model.metadata.detector, facts)
+    return Facts(model.labels, model.x, model.y, rate, model.metadata.normalisation)
