@@ -1,0 +1,187 @@
+"""Words on endless streams: what a keyword model is trained on.
+
+A row is a stream of sections, each somebody in a room: words with pauses, over noise. After a word
+its class is to be said for a moment; while it is being said anything goes; else it is background.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.training.augment.audio import (
+    AudioAugmentation,
+    mask,
+    noise,
+    vary_spectrum,
+    vary_word,
+)
+from converters.training.fitting import Batch
+from edgernn.frontends import FrontEnd
+
+Array = npt.NDArray[Any]
+Random = np.random.Generator
+
+BACKGROUND: Final = "background"
+"""The first label: none of the words."""
+
+EARLY: Final = 0.08
+LATE: Final = 0.2
+FADING: Final = 0.1
+"""Seconds before a word's end and after it when it is to be said, and then when it may be."""
+_PAUSE: Final = (0.3, 0.8)
+"""Seconds between words; now and then a second more."""
+_SECTION: Final = 4.0
+"""Seconds of a section, at least."""
+_CALM: Final = 0.3
+"""Weight of background: there is much more of it."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What may be said: samples of each clip, and its class, 0 for words that are background.
+
+    `share` is how much of what is said is a keyword, if there are other words; `backgrounds` are
+    recordings of what else is heard.
+    """
+
+    clips: Sequence[Array]
+    classes: Sequence[int]
+    rate: float
+    backgrounds: Sequence[Array] = ()
+    share: float = 0.5
+
+    def draw(self, random: Random) -> tuple[Array, int]:
+        """A clip and its class."""
+        known = [i for i, c in enumerate(self.classes) if c]
+        others = [i for i, c in enumerate(self.classes) if not c]
+        chosen = known if not others or random.random() < self.share else others
+        place = chosen[int(random.integers(len(chosen)))]
+        return self.clips[place], self.classes[place]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Features `(frames, bands)`, and what is to be said at each: class and weight."""
+
+    features: Array
+    classes: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32]
+
+
+def section(words: Words, front_end: FrontEnd, how: AudioAugmentation, random: Random) -> Section:
+    """Somebody in a room for a few seconds."""
+    samples, ends = _say(words, how, random)
+    features = front_end.features(np.clip(np.rint(samples), -32768, 32767).astype(np.int16))
+    features = mask(vary_spectrum(features, how, random), front_end.frame_rate, how, random)
+    rate = front_end.frame_rate
+    times = (np.arange(len(features)) + 1) / rate  # near enough to the end of each window
+    classes = np.zeros(len(features), np.int64)
+    weights = np.full(len(features), _CALM, np.float32)
+    for start, end, word in ends:
+        weights[(times > start) & (times <= end - EARLY)] = 0.0
+        said = (times > end - EARLY) & (times <= end + LATE)
+        classes[said], weights[said] = word, 1.0
+        weights[(times > end + LATE) & (times <= end + LATE + FADING)] = 0.0
+    return Section(features.astype(np.float32), classes, weights)
+
+
+def _say(
+    words: Words, how: AudioAugmentation, random: Random
+) -> tuple[Array, list[tuple[float, float, int]]]:
+    """Samples of a section, and each word's start and end in seconds, and its class."""
+    rate = words.rate
+    loud = 10 ** (random.uniform(-how.quieter, how.louder) / 20)
+    parts: list[Array] = [np.zeros(int(random.uniform(0.05, 0.5) * rate), np.float32)]
+    length, ends = len(parts[0]), []
+    while length < _SECTION * rate:
+        clip, word = words.draw(random)
+        said = vary_word(clip, rate, how, random) * np.float32(loud)
+        pause = random.uniform(*_PAUSE) + (random.random() < 0.1)
+        ends.append((length / rate, (length + len(said)) / rate, word))
+        parts += [said, np.zeros(int(pause * rate), np.float32)]
+        length += len(said) + len(parts[-1])
+    samples = np.concatenate(parts)
+    power = np.sqrt(np.mean(samples[samples != 0] ** 2) + 1e-9) if samples.any() else loud
+    level = power * 10 ** (-random.uniform(how.snr_low, how.snr_high) / 20)
+    samples += _background(words, length, random) * np.float32(level)
+    samples += random.standard_normal(length).astype(np.float32) * random.uniform(0.3, 5.0)
+    return samples, ends
+
+
+def _background(words: Words, length: int, random: Random) -> Array:
+    """Noise, or a stretch of a recorded background, of unit power."""
+    if not words.backgrounds or random.random() < 0.3:
+        return noise(length, float(random.integers(3)), random)
+    recorded = words.backgrounds[int(random.integers(len(words.backgrounds)))]
+    start = int(random.integers(len(recorded)))
+    stretch = np.take(recorded, np.arange(start, start + length), mode="wrap").astype(np.float32)
+    return stretch / np.float32(np.sqrt(np.mean(stretch**2)) + 1e-9)
+
+
+@dataclass
+class WordStreams:
+    """Batches of a keyword training: `rows` endless streams, cut into windows of `frames` frames.
+
+    `context` and `stride` are those of the architecture.
+    """
+
+    words: Words
+    front_end: FrontEnd
+    augmentation: AudioAugmentation
+    rows: int
+    frames: int
+    steps: int
+    seed: int
+    context: int = 0
+    stride: int = 1
+    carried: bool = True
+
+    def __post_init__(self) -> None:
+        self._next = (-1, -1)
+
+    def batch(self, epoch: int, index: int) -> Batch:
+        """The window number `index` of every row of an epoch."""
+        if (epoch, index) != self._next:
+            self._rows = [self._row(epoch, row) for row in range(self.rows)]
+            for row in self._rows:
+                for _ in range(index):
+                    row.window()
+        windows = [row.window() for row in self._rows]
+        self._next = (epoch, index + 1)
+        x, y, weight = (np.stack(parts) for parts in zip(*windows, strict=True))
+        return Batch(x, y[:, :: self.stride], weight[:, :: self.stride])
+
+    def _row(self, epoch: int, row: int) -> _Row:
+        return _Row(self, np.random.default_rng([self.seed, epoch, row]))
+
+
+class _Row:
+    """One stream, cut into windows one after the other."""
+
+    def __init__(self, streams: WordStreams, random: Random) -> None:
+        self._streams, self._random = streams, random
+        first = section(streams.words, streams.front_end, streams.augmentation, random)
+        before = np.repeat(first.features[:1], streams.context, 0)
+        self._x = np.concatenate([before, first.features])
+        self._y, self._weight = first.classes, first.weights
+        # A stream that has just begun knows nothing yet.
+        self._weight[: streams.context] = 0.0
+
+    def window(self) -> tuple[Array, Array, Array]:
+        """The next one, with the context in front of its frames."""
+        made = self._streams
+        while len(self._y) < made.frames:
+            more = section(made.words, made.front_end, made.augmentation, self._random)
+            self._x = np.concatenate([self._x, more.features])
+            self._y = np.concatenate([self._y, more.classes])
+            self._weight = np.concatenate([self._weight, more.weights])
+        x = self._x[: made.context + made.frames]
+        y, weight = self._y[: made.frames], self._weight[: made.frames]
+        self._x, self._y = self._x[made.frames :], self._y[made.frames :]
+        self._weight = self._weight[made.frames :]
+        return x, y, weight

@@ -1,0 +1,171 @@
+"""The keyword recipe on clips that a child could tell apart: two tones, and something else."""
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+
+import keras
+import numpy as np
+import pytest
+
+import edgernn
+from converters.training.augment import audio
+from converters.training.augment.audio import AudioAugmentation
+from converters.training.recipes import keyword
+from converters.training.settings import resolve
+from converters.training.words import BACKGROUND, Words, WordStreams, section
+from edgernn.errors import InputError
+from edgernn.evaluation.clips import decision_of, judge
+from edgernn.evaluation.runs import QuantizedRun
+from edgernn.frontends.audio import AudioFrontEnd
+from edgernn.labelled import Labelled
+
+RATE = 8000
+PITCH = {"high": 1400.0, "low": 350.0, "other": 2900.0}
+FRONT_END = AudioFrontEnd(rate=RATE, window=256, hop=160, bands=16)
+STILL = AudioAugmentation(**dict.fromkeys(AudioAugmentation.__dataclass_fields__, 0))
+QUIET = replace(STILL, snr_low=60.0, snr_high=60.0)
+
+
+def clip(label, group, take):
+    random = np.random.default_rng([ord(label[0]), ord(group[0]), take])
+    t = np.arange(int(RATE * random.uniform(0.25, 0.4))) / RATE
+    wave = np.sin(2 * np.pi * PITCH[label] * random.uniform(0.95, 1.05) * t)
+    samples = (4000 * wave * np.hanning(len(t))).astype(np.int16)
+    return Labelled(f"{label}_{group}_{take}", samples, RATE, group, label)
+
+
+CLIPS = [clip(label, group, take) for label in PITCH for group in "abc" for take in range(6)]
+
+
+def settings(folder, **over):
+    fit = {"epochs": 4, "batch": 8, "learning_rate": 0.02, "patience": 0}
+    flags = {"data": "unused", "output": str(folder), "architecture": "gru-s", "fit": fit}
+    flags |= {"front_end": {"kind": "audio", "rate": RATE, "window": 256, "hop": 160, "bands": 16}}
+    flags["split"] = {"test": ["c"]}
+    flags["augmentation"] = {"speed": 0.05, "vocal_tract": 0.03, "formants": 0.0}
+    return resolve("keyword", None, {**flags, **over})
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keyword")
+    return keyword.train(settings(folder), CLIPS)
+
+
+@pytest.mark.slow
+def test_the_quantized_stream_knows_a_voice_it_never_heard(trained):
+    tally = judge(
+        QuantizedRun(trained.converted, "auto"),
+        [c for c in CLIPS if c.group == "c"],
+        decision_of(trained.converted),
+    )
+    assert tally.to_dict()["accuracy"] > 0.9
+    assert trained.document["groups"]["test"] == ["c"]
+
+
+@pytest.mark.slow
+def test_what_is_written_is_what_was_trained(trained):
+    names = {path.name for path in trained.folder.iterdir()}
+    assert {"keyword.keras", "keyword.tflite", "training.json"} <= names
+    assert "checkpoint.npz" not in names
+    document = json.loads((trained.folder / "training.json").read_text())
+    assert len(document["history"]["loss"]) == 4
+    model = edgernn.load(trained.folder / "keyword.tflite")
+    assert model.data == trained.converted.data
+    assert list(model.labels) == [BACKGROUND, "high", "low", "other"]
+    assert model.metadata.front_end["kind"] == "audio"
+    assert model.metadata.detector["ignore"] == [BACKGROUND]
+    x = FRONT_END.features(CLIPS[0].samples)[np.newaxis]
+    reloaded = keras.saving.load_model(trained.folder / "keyword.keras")
+    np.testing.assert_array_equal(reloaded(x), trained.model(x))
+
+
+def words():
+    clips = [c.samples.astype(np.float32) for c in CLIPS]
+    return Words(clips, [1 if c.label == "high" else 0 for c in CLIPS], RATE)
+
+
+def test_a_word_is_to_be_said_when_it_ends():
+    made = section(words(), FRONT_END, QUIET, np.random.default_rng(0))
+    said = np.flatnonzero(np.diff(np.concatenate([[0], made.classes, [0]])))
+    assert len(said) >= 2
+    loud = made.features.max(axis=1) > made.features.max() - 4
+    for start, end in said.reshape(-1, 2):
+        assert 0.2 < (end - start) / FRONT_END.frame_rate < 0.4
+        assert loud[start - 6 : start + 4].any()  # the word is there when it is to be said …
+        assert not loud[end - 4 : end].any()  # … and over before that ends
+        assert (made.weights[start:end] == 1.0).all()
+
+
+def test_rows_are_endless_and_any_window_can_be_made_alone():
+    def streams():
+        return WordStreams(words(), FRONT_END, QUIET, 2, 50, 4, seed=5, context=8, stride=2)
+
+    whole = streams()
+    windows = [whole.batch(1, k) for k in range(4)]
+    alone = streams().batch(1, 3)
+    for a, b in zip(windows[3], alone, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for before, after in pairwise(windows):
+        np.testing.assert_array_equal(before.x[:, -8:], after.x[:, :8])
+        assert before.x.shape == (2, 58, 16)
+        assert before.y.shape == before.weight.shape == (2, 25)
+    assert not np.array_equal(windows[0].x, streams().batch(2, 0).x)
+
+
+def test_keywords_are_told_from_all_other_words(tmp_path):
+    chosen = settings(tmp_path, keywords=("high",))
+    task = keyword.task_of(chosen, CLIPS, FRONT_END)
+    assert task.labels == (BACKGROUND, "high")
+    streams = keyword.streams_of(chosen, task)
+    assert set(streams.words.classes) == {0, 1}
+    said = [streams.words.draw(np.random.default_rng(k))[1] for k in range(200)]
+    assert 60 < sum(said) < 140
+
+
+@pytest.mark.parametrize(
+    ("over", "message"),
+    [
+        ({"keywords": ("hgih",)}, "keyword 'hgih' is no label of the data, which have: high"),
+        ({"augmentation": {"sped": 1.0}}, "augmentation: no field 'sped'; use "),
+        ({"architecture": "gru-z"}, "architecture 'gru-z' is not known"),
+        ({"front_end": {"kind": "sensor"}}, "front end 'sensor': .* kind = \"audio\""),
+        ({"split": {"test": ["z"]}}, "'z'"),
+    ],
+)
+def test_wrong_settings_are_named(tmp_path, over, message):
+    chosen = settings(tmp_path, **over)
+    with pytest.raises(InputError, match=message):
+        keyword.train(chosen, CLIPS)
+
+
+def test_stretching_keeps_the_pitch():
+    t = np.arange(RATE) / RATE
+    wave = (3000 * np.sin(2 * np.pi * 500 * t)).astype(np.float32)
+    random = np.random.default_rng(1)
+    lengths = set()
+    for _ in range(5):
+        made = audio.stretch(wave, RATE, 0.3, random)
+        lengths.add(len(made))
+        inner = made[800:-800]
+        peak = np.abs(np.fft.rfft(inner * np.hanning(len(inner)))).argmax() * RATE / len(inner)
+        assert abs(peak - 500) < 10
+        assert np.abs(inner).max() < 3600  # grains in phase do not add up to more than the wave
+    assert len(lengths) == 5
+
+
+def test_nothing_is_altered_where_nothing_is_asked_for():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(40, 16)).astype(np.float32)
+    np.testing.assert_allclose(audio.vary_spectrum(x, STILL, random), x, atol=1e-6)
+    np.testing.assert_array_equal(audio.mask(x, 50.0, STILL, random), x)
+
+
+@pytest.mark.parametrize(("slope", "ratio"), [(0, 1.0), (1, 8.0), (2, 64.0)])
+def test_noise_falls_as_said(slope, ratio):
+    made = audio.noise(1 << 16, slope, np.random.default_rng(0))
+    power = np.abs(np.fft.rfft(made)) ** 2
+    measured = power[1000:2000].mean() / power[8000:16000].mean()
+    assert measured == pytest.approx(ratio, rel=0.15)
+    assert made.std() == pytest.approx(1.0, rel=0.02)
