@@ -26,6 +26,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from converters.training.architectures import copy_weights, trained
+from converters.training.settings import FitSettings
 from edgernn.errors import InputError, MissingDependencyError
 from edgernn.files import write_atomically
 
@@ -67,26 +68,6 @@ class Batches(Protocol):
 
     def batch(self, epoch: int, index: int) -> Batch:
         """A function of these numbers and the seed alone."""
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How long and how fast to train.
-
-    `patience` is how many epochs to go on without improvement, 0 for all of them; `clip_norm` the
-    largest norm of all gradients together; `smoothing` that of class labels; `every` the most
-    seconds between checkpoints.
-    """
-
-    epochs: int = 60
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-3
-    clip_norm: float = 1.0
-    smoothing: float = 0.1
-    patience: int = 0
-    seed: int = 0
-    every: float = 30.0
-    tensorboard: bool = False
 
 
 @dataclass

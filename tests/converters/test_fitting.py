@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from converters.training import architectures
 from converters.training.architectures import ARCHITECTURES, Shape, build, build_carried, trained
-from converters.training.fitting import Batch, FitSettings, deterministic, fit
+from converters.training.fitting import Batch, deterministic, fit
+from converters.training.settings import FitSettings
 from edgernn.errors import InputError
 
 FEATURES, CLASSES, ROWS, FRAMES = 6, 3, 4, 12

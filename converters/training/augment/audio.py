@@ -61,7 +61,8 @@ def vary_word(samples: Array, rate: float, how: AudioAugmentation, random: Rando
     said = np.interp(at, np.arange(len(samples)), samples).astype(np.float32)
     if how.tempo:
         said = stretch(said, rate, how.tempo, random)
-    return said * np.float32(10 ** (random.uniform(-3, 3) / 20))
+    louder: Array = said * np.float32(10 ** (random.uniform(-3, 3) / 20))
+    return louder
 
 
 def stretch(samples: Array, rate: float, amount: float, random: Random) -> Array:
@@ -99,7 +100,8 @@ def noise(length: int, slope: float, random: Random) -> Array:
     spectrum = np.fft.rfft(white)
     spectrum *= np.arange(1, len(spectrum) + 1) ** (-slope / 2)
     coloured = np.fft.irfft(spectrum, length)
-    return (coloured / (coloured.std() + 1e-12)).astype(np.float32)
+    unit: Array = (coloured / (coloured.std() + 1e-12)).astype(np.float32)
+    return unit
 
 
 def vary_spectrum(features: Array, how: AudioAugmentation, random: Random) -> Array:
