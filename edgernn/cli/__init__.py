@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "configure": ("edgernn.cli.configure", "Give a model a front end and a detector."),
     "inspect": ("edgernn.cli.inspect", "Show what is inside a .tflite."),
     "run": ("edgernn.cli.run", "Run a model over a recording or a live pipe, frame by frame."),
+    "evaluate": ("edgernn.cli.evaluate", "Judge a model's whole pipeline by labelled recordings."),
     "compile": ("edgernn.cli.compile", "Turn a step model into C for a microcontroller."),
     "verify": ("edgernn.cli.verify", "Check the C against TensorFlow Lite Micro, bit for bit."),
     "profile": ("edgernn.cli.profile", "Measure flash, RAM and instructions of a step."),

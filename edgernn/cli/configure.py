@@ -71,7 +71,7 @@ def command(
 
     try:
         if normal is not None:
-            chosen[1] = _calibrated(model, chosen, normal, per_hour)
+            chosen[1] = with_normal_threshold(model, chosen, normal, per_hour)
         result = configure(model, *chosen)
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
@@ -81,7 +81,7 @@ def command(
     click.echo(f"{output or file}: {told}")
 
 
-def _calibrated(
+def with_normal_threshold(
     model: Model, parts: list[dict[str, Any] | None], normal: Path, per_hour: float
 ) -> dict[str, Any]:
     """The detector with the threshold that normal recordings tell."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgernn.detectors.scores import ONE
@@ -67,14 +67,15 @@ def events_document(
             if part and name not in _labels_of(part):
                 raise InputError(f"'{name}' is never said by {_groups(part)}")
     count = 48 if len(keywords) < 4 else 20
-    chosen: dict[str, float] = {}
+    chosen: dict[str, events.Point] = {}
     if chosen_on:
         heard = _hear(subject, trigger, chosen_on, settings, keywords, 1, progress("choosing"))
         for name in keywords:
             tried = events.thresholds(heard, trigger, name, count)
             points = events.curve(heard, trigger, facts, name, tried, settings.tolerance)
-            chosen[name] = events.choose(points, settings.per_hour).threshold
-        trigger = Trigger.of(events.with_thresholds(trigger.fields, chosen), facts)
+            chosen[name] = events.choose(points, settings.per_hour)
+        wanted = {name: point.threshold for name, point in chosen.items()}
+        trigger = Trigger.of(events.with_thresholds(trigger.fields, wanted), facts)
     heard = _hear(subject, trigger, recordings, settings, keywords, 0, progress("listening"))
     found = {}
     told = progress("thresholds")
@@ -85,6 +86,8 @@ def events_document(
         point = events.measure(heard, trigger, name, settings.tolerance)
         waits = events.delays(heard, trigger, name, settings.tolerance)
         found[name] = events.to_dict(points, point, waits)
+        if name in chosen:
+            found[name]["chosen"] = asdict(chosen[name])
     return {
         "events": {
             "chosen_on": _groups(chosen_on) if chosen_on else "model",

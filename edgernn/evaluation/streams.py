@@ -77,8 +77,11 @@ class LongStream:
         """
         if not clips:
             raise InputError("there are no clips to make a stream of")
-        if not (scene.hours > 0 and 0 <= scene.pause[0] <= scene.pause[1] and scene.section > 0):
-            raise InputError(f"no stream can be made of {scene}")
+        shortest, longest = scene.pause
+        if not 0 <= shortest <= longest:
+            raise InputError(
+                f"the longest pause, {longest:g} s, is shorter than the shortest, {shortest:g} s"
+            )
         self.clips, self.scene, self.recordings = list(clips), scene, list(recordings)
         self._number = number
         self.rate = clips[0].rate

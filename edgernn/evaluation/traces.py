@@ -58,7 +58,7 @@ def trace(
         "kind": "sensor" if front_end.kind == "sensor" else "audio",
         "labels": list(labels),
         "feature_times": _rounded(features.times - start),
-        "features": _rounded(features.rows),
+        "features": _rounded(features.rows, 2),
         "score_times": _rounded(scores.times - start),
         "scores": _rounded(scores.rows),
         "events": [
@@ -79,7 +79,7 @@ def trace(
     }
 
 
-def _rounded(values: Array) -> list[Any]:
+def _rounded(values: Array, digits: int = 4) -> list[Any]:
     """To what a plot can show, so that a document stays small."""
-    rounded: list[Any] = np.round(values.astype(np.float64), 4).tolist()
+    rounded: list[Any] = np.round(values.astype(np.float64), digits).tolist()
     return rounded
