@@ -14,6 +14,7 @@ from edgernn import __version__
 from edgernn.errors import EdgernnError
 
 COMMANDS: Final = {
+    "train": ("edgernn.cli.train", "Train a small network on labelled recordings."),
     "convert": ("edgernn.cli.convert", "Turn a trained Keras model into a streaming .tflite."),
     "configure": ("edgernn.cli.configure", "Give a model a front end and a detector."),
     "inspect": ("edgernn.cli.inspect", "Show what is inside a .tflite."),

@@ -43,7 +43,8 @@ def split(
     Where the recordings say their `part` and neither `test` nor `validation` is given, that is it.
     A share is of the groups, drawn with the seed: at least one of them, unless it is 0. A share for
     validation is by recording, from each group and label alike, where fewer than five groups are
-    left beside the test's: to lose a whole one would cost more than it tells.
+    left beside the test's: to lose a whole one would cost more than it tells. Background, which has
+    no label where others have one, is always trained on.
 
     Args:
         recordings: all of them.
@@ -80,7 +81,8 @@ def _drawn(
     train: Collection[str] | None,
     seed: int,
 ) -> Split:
-    groups = sorted({recording.group for recording in recordings})
+    background = _background(recordings)
+    groups = sorted({r.group for n, r in enumerate(recordings) if n not in background})
     rng = np.random.default_rng(seed)
     named = {
         "test": _named("test", test, groups),
@@ -104,17 +106,24 @@ def _drawn(
         named["train"] = set(groups) - named["test"] - named["validation"]
     made = Split([], [], [])
     for number, recording in enumerate(recordings):
-        if number in rows or recording.group in named["validation"]:
+        if number in background:
+            made.train.append(recording)
+        elif number in rows or recording.group in named["validation"]:
             made.validation.append(recording)
         elif recording.group in named["test"]:
             made.test.append(recording)
         elif recording.group in named["train"]:
             made.train.append(recording)
-    if not made.train:
+    if len(made.train) == len(background):
         raise InputError(
             f"no recording is left to train on: {_some(groups)} are all in test or validation"
         )
     return made
+
+
+def _background(recordings: Sequence[Labelled]) -> set[int]:
+    without = {n for n, one in enumerate(recordings) if one.label is None and not one.spans}
+    return without if any(one.label is not None for one in recordings) else set()
 
 
 def _named(part: str, chosen: Part, groups: Sequence[str]) -> set[str]:
