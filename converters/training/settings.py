@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from edgernn.configuration import read_configuration
 from edgernn.errors import InputError
-from edgernn.files import write_atomically
 
 RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "keyword": {"architecture": "crnn-m", "front_end": {"kind": "audio"}},
@@ -26,13 +25,9 @@ RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 """What each recipe begins with; all else is as in the classes below."""
 
-FILE: Final = "settings.json"
 CHECKPOINT: Final = "checkpoint.npz"
 DONE: Final = "training.json"
 """Files in the folder of a training."""
-
-_FREE: Final = {"output", "target", "tensorboard", "every"}
-"""What may change while a training is interrupted: no result depends on it."""
 
 
 @dataclass(frozen=True)
@@ -204,68 +199,6 @@ def from_dict(document: Mapping[str, Any], where: object = "settings") -> Settin
     for name, made in (("split", SplitSettings), ("fit", FitSettings)):
         values[name] = made(**values.get(name, {}))
     return Settings(**values)
-
-
-def begin(settings: Settings, resume: bool = False) -> None:
-    """Make the folder ready, with the settings in it; an unfinished training is never overwritten.
-
-    Raises:
-        InputError: the folder holds an unfinished training and this does not resume it, or resumes
-            it with other settings; or there is nothing to resume.
-    """
-    folder, path = settings.folder, settings.folder / FILE
-    unfinished = (folder / CHECKPOINT).exists() and not (folder / DONE).exists()
-    if resume:
-        _refuse_other(settings, read_begun(folder))
-        return
-    if unfinished:
-        raise InputError(
-            f"{folder}: holds an unfinished training: go on with --resume, choose another folder "
-            f"with --output, or delete {folder / CHECKPOINT}"
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise InputError(f"{folder}: is a file; choose a folder with --output") from None
-    for name in (DONE, CHECKPOINT):
-        (folder / name).unlink(missing_ok=True)
-    write_atomically(path, json.dumps(settings.to_dict(), indent=2).encode())
-
-
-def read_begun(folder: Path) -> Settings:
-    """The settings with which the training in a folder was begun.
-
-    Raises:
-        InputError: there is none, or its file is damaged.
-    """
-    path = folder / FILE
-    if not path.exists():
-        raise InputError(f"{folder}: holds no training to resume: leave --resume out to begin one")
-    return from_dict(read_configuration(path), path)
-
-
-def _refuse_other(settings: Settings, begun: Settings) -> None:
-    mine, theirs = _flat(settings.to_dict()), _flat(begun.to_dict())
-    changed = [
-        f"{name} was {theirs.get(name)} and is {mine.get(name)}"
-        for name in dict.fromkeys([*theirs, *mine])
-        if mine.get(name) != theirs.get(name) and name.rpartition(".")[2] not in _FREE
-    ]
-    if changed:
-        raise InputError(
-            f"{settings.folder}: was begun with other settings ({'; '.join(changed[:4])}): resume "
-            "with the same, or choose another folder with --output"
-        )
-
-
-def _flat(document: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in document.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{before}{name}.")
-        else:
-            found[before + name] = value
-    return found
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

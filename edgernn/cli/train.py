@@ -60,7 +60,8 @@ def command(
     """
     from rich.console import Console
 
-    from converters.training.settings import begin, read_begun, read_file, resolve
+    from converters.training.folder import begin, check, read_begun
+    from converters.training.settings import read_file, resolve
 
     flags = {
         "data": data,
@@ -76,6 +77,8 @@ def command(
     folder = output or file.get("output") or str(Path("build") / recipe)
     begun = read_begun(Path(folder)) if resume else None
     settings = resolve(recipe, file, _given(**flags), begun)
+    if not dry_run:
+        check(settings, resume)
     console = Console(highlight=False, markup=False, emoji=False)
     with _progress("Reading") as told:
         from converters.training.data import read_data

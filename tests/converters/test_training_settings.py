@@ -5,15 +5,8 @@ import sys
 
 import pytest
 
-from converters.training.settings import (
-    RECIPES,
-    FitSettings,
-    SplitSettings,
-    begin,
-    read_begun,
-    read_file,
-    resolve,
-)
+from converters.training.folder import begin, read_begun
+from converters.training.settings import RECIPES, FitSettings, SplitSettings, read_file, resolve
 from edgernn.errors import InputError
 
 

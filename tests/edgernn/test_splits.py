@@ -134,3 +134,13 @@ def test_a_label_that_nobody_trains():
         split(recordings, test=["george"], labels="abc")
     spans = [Labelled("x", np.zeros(1), 1.0, "zoe", spans=(Span("c", 0, 1),))]
     assert split([*recordings, *spans], test=["george"], labels="abc").test
+
+
+def test_background_is_trained_on():
+    noise = [Labelled(f"noise{i}", np.zeros(1), 1.0, f"noise{i}") for i in range(9)]
+    found = split([*made(SPEAKERS), *noise], test=0.25, validation=0.1)
+    assert [r.name for r in found.train if r.label is None] == [r.name for r in noise]
+    assert len(groups(found.test)) == 1
+    assert groups(found.validation) < set(SPEAKERS)
+    with pytest.raises(InputError, match="no recording is left to train on"):
+        split([*made(SPEAKERS), *noise], test=SPEAKERS)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, Final
 
 import keras
@@ -21,13 +20,13 @@ from converters.training import architectures
 from converters.training.augment.audio import AudioAugmentation
 from converters.training.fitting import Progress, deterministic, fit
 from converters.training.outcome import Trained, write
+from converters.training.plan import Plan
 from converters.training.settings import CHECKPOINT, Settings
 from converters.training.words import BACKGROUND, Words, WordStreams, section
 from edgernn.errors import InputError
 from edgernn.frontends import read
 from edgernn.frontends.audio import AudioFrontEnd
 from edgernn.labelled import Labelled
-from edgernn.labelled.reading import found_front_end
 from edgernn.labelled.splits import Split, split
 
 Array = npt.NDArray[Any]
@@ -57,19 +56,18 @@ class Task:
         return self.labels.index(label) if label in self.labels else 0
 
 
-def front_end_of(settings: Settings) -> AudioFrontEnd:
+def front_end_of(settings: Settings, recordings: Sequence[Labelled]) -> AudioFrontEnd:
     """The settings' own; 32 bands of windows of 32 ms every 20 ms where they say nothing.
 
     Raises:
-        InputError: nothing tells the rate, or the front end is not for sound.
+        InputError: the front end is not for sound.
     """
     if settings.front_end.get("kind", "audio") != "audio":
         raise InputError(
             f"front end '{settings.front_end['kind']}': the recipe keyword needs kind = \"audio\""
         )
     given = {"bands": 32, **settings.front_end, "kind": "audio"}
-    if "rate" not in given:
-        given["rate"] = round(found_front_end(Path(settings.data), {"kind": "audio"}).rate)
+    given.setdefault("rate", round(recordings[0].rate))
     given.setdefault("window", min(1024, round(0.032 * given["rate"])))
     given.setdefault("hop", min(given["window"], round(0.02 * given["rate"])))
     front_end = read(given)
@@ -104,6 +102,16 @@ def task_of(settings: Settings, recordings: Sequence[Labelled], front_end: Audio
     return Task((BACKGROUND, *words), front_end, parts)
 
 
+def plan(settings: Settings, recordings: Sequence[Labelled]) -> Plan:
+    """What will be trained.
+
+    Raises:
+        InputError: the recordings or the settings do not fit.
+    """
+    task = task_of(settings, recordings, front_end_of(settings, recordings))
+    return Plan(task.front_end, task.parts, len(task.labels), task.labels)
+
+
 def train(
     settings: Settings, recordings: Sequence[Labelled], progress: Progress | None = None
 ) -> Trained:
@@ -112,7 +120,7 @@ def train(
     Raises:
         InputError: the recordings or the settings do not fit.
     """
-    front_end = front_end_of(settings)
+    front_end = front_end_of(settings, recordings)
     task = task_of(settings, recordings, front_end)
     deterministic(settings.fit.seed)
     keras.utils.clear_session()
