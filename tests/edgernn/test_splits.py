@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgernn.errors import InputError
@@ -46,6 +46,7 @@ def test_few_groups_are_validated_on_by_recording():
     assert len(single.validation) == 0
 
 
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(
     count=st.integers(4, 40),
     test=st.one_of(st.none(), st.floats(0.05, 0.4)),
