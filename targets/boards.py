@@ -17,6 +17,8 @@ class Board:
     """One board. `flash_bytes` and `ram_bytes` are what a program may have of them.
 
     `uart` names a driver in `firmware/`; a board without one takes the model through an export.
+    `clock` is the driver of its timer, which counts `ticks_hz` a second as our firmware leaves the
+    board's clocks; 0 is `clock_hz`.
     `qemu` is the machine that emulates it. `flash` says how an image gets onto it: `"pyocd"`,
     `"picotool"`, `"esptool"`, `"arduino-cli"`, `"platformio"`, or `"drive"` (a file that is copied
     onto the board's own drive); the other names are those by which the tools know the board.
@@ -36,6 +38,8 @@ class Board:
     uart_tx: int = 0
     uart_rx: int = 0
     qemu: str = ""
+    clock: str = "systick"
+    ticks_hz: int = 0
     flash: str = ""
     pyocd: str = ""
     uf2_family: int = 0
@@ -45,6 +49,11 @@ class Board:
     platformio: str = ""
     platformio_platform: str = ""
     zephyr: str = ""
+
+    def ticks(self, emulated: bool) -> int:
+        """What the timer counts a second; QEMU's processors run at full speed from the start."""
+        own = self.ticks_hz or self.clock_hz
+        return self.clock_hz if emulated and self.clock == "systick" else own
 
 
 @functools.cache

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,12 +82,40 @@ def build(
             "a model that looks back from the end (Bidirectional, go_backwards) has no ready "
             "firmware: `edgernn compile` gives its C, to call from a program of your own"
         )
+    header = _pipeline_header(compiled, place, shown) if pipeline else _header(compiled, place)
+    main = "pipeline_main.c" if pipeline else "main.c"
+    files = {name: own_file(name) for name in (*_SOURCES, main, *_HEADERS)}
+    entry = f"{compiled.name}_pipeline_push" if pipeline else f"{compiled.name}_step"
+    made = assemble(compiled, place, {**files, "board.h": header}, entry, cc, optimize)
+    check_fits(place, made.flash_bytes, made.ram_bytes)
+    return made
+
+
+def own_file(name: str) -> str:
+    """One of the firmware's own files in C."""
+    return (_FOLDER / name).read_text()
+
+
+def assemble(
+    compiled: Compiled,
+    place: Board,
+    files: Mapping[str, str],
+    entry: str,
+    cc: str | None = None,
+    optimize: str | None = None,
+) -> Firmware:
+    """Link a model, a board's drivers and the files of a program, which may be too large for it.
+
+    The stack is as large as the function `entry` needs at worst, and what is above it.
+    """
+    driver = f"uart_{place.uart}.c"
     with tempfile.TemporaryDirectory() as temporary:
-        header = _pipeline_header(compiled, place, shown) if pipeline else _header(compiled, place)
-        main = "pipeline_main.c" if pipeline else "main.c"
-        objects = _objects(compiled, place, header, main, Path(temporary), cc, optimize)
+        folder = compiled.write(temporary)
+        for name, text in {**files, driver: own_file(driver)}.items():
+            (folder / name).write_text(text)
+        sources = [n for n in (*compiled.sources, *files, driver) if n.endswith(".c")]
+        objects = build_objects(folder, sources, compiled.core, cc, optimize, extra=_FLAGS)
         data = _link(objects, compiled, place, STACK_BYTES, cc)
-        entry = f"{compiled.name}_pipeline_push" if pipeline else f"{compiled.name}_step"
         worst = worst_stack(read_elf(data), entry) + _OWN_STACK
         stack = max(STACK_BYTES, -(-worst // 8) * 8)
         if stack > STACK_BYTES:
@@ -97,26 +124,7 @@ def build(
     sizes = image.sections
     flash = sum(sizes.get(name, 0) for name in (".vectors", ".text", ".data"))
     ram = sum(sizes.get(name, 0) for name in (".data", ".bss")) + stack
-    check_fits(place, flash, ram)
     return Firmware(place, compiled, data, image, flash, ram, stack)
-
-
-def _objects(
-    compiled: Compiled,
-    place: Board,
-    header: str,
-    main: str,
-    folder: Path,
-    cc: str | None,
-    optimize: str | None,
-) -> list[Path]:
-    compiled.write(folder)
-    own = [*_SOURCES, main, f"uart_{place.uart}.c"]
-    for name in (*own, *_HEADERS):
-        shutil.copyfile(_FOLDER / name, folder / name)
-    (folder / "board.h").write_text(header)
-    sources = [*compiled.sources, *own]
-    return build_objects(folder, sources, compiled.core, cc, optimize, extra=_FLAGS)
 
 
 def _link(

@@ -31,8 +31,10 @@ TIMEOUT = 60.0
 class Machine:
     """A running QEMU whose first serial port is this object."""
 
-    def __init__(self, board: Board, elf: bytes, options: Sequence[str] = ()) -> None:
-        """Boot an image of our firmware and wait until it says that it is ready.
+    def __init__(
+        self, board: Board, elf: bytes, options: Sequence[str] = (), greets: bool = True
+    ) -> None:
+        """Boot an image of our firmware and, if it `greets`, wait until it says that it is ready.
 
         Raises:
             MissingDependencyError: QEMU is not installed.
@@ -65,9 +67,16 @@ class Machine:
                 pass_fds=[theirs.fileno()],
             )
         self._stop = weakref.finalize(self, _end, self._process, self._serial, self._folder)
-        link.answer(self, link.READY)
-        # QEMU looks for input to the port only when something wakes it after the firmware has
-        # switched the receiver on; an empty command to its monitor does.
+        if greets:
+            link.answer(self, link.READY)
+            self.wake()
+
+    def wake(self) -> None:
+        """To be called once when the firmware has said something.
+
+        QEMU looks for input to the port only when something wakes it after the firmware has
+        switched the receiver on; an empty command to its monitor does.
+        """
         self._monitor("")
 
     def _monitor(self, command: str) -> None:
@@ -99,6 +108,23 @@ class Machine:
             if not part:
                 raise self._gone()
             data += part
+        return data
+
+    def receive(self, timeout: float) -> bytes:
+        """Whatever came from the board; nothing after `timeout` seconds of silence.
+
+        Raises:
+            BoardError: QEMU ended.
+        """
+        self._serial.settimeout(max(timeout, 1e-3))
+        try:
+            data = self._serial.recv(65_536)
+        except TimeoutError:
+            return b""
+        except OSError:
+            data = b""
+        if not data:
+            raise self._gone()
         return data
 
     def _gone(self) -> link.BoardError:

@@ -23,6 +23,9 @@ COMMANDS: Final = {
     "compile": ("edgernn.cli.compile", "Turn a step model into C for a microcontroller."),
     "verify": ("edgernn.cli.verify", "Check the C against TensorFlow Lite Micro, bit for bit."),
     "profile": ("edgernn.cli.profile", "Measure flash, RAM and instructions of a step."),
+    "deploy": ("edgernn.cli.deploy", "Put a model onto a board, which then tests itself."),
+    "monitor": ("edgernn.cli.monitor", "Show live what a device hears and how busy it is."),
+    "record": ("edgernn.cli.record", "Capture labelled recordings from a device."),
     "targets": ("edgernn.cli.targets", "List the cores and boards."),
     "demo": ("edgernn.cli.demo", "Train, convert and stream a small model, to see it all work."),
 }

@@ -105,7 +105,7 @@ def _show_memory(result: StepProfile, console: Console) -> None:
             place.ram_bytes if place else 0,
         ),
     ):
-        share = [_bar(total / budget)] if place is not None else []
+        share = [bar(total / budget)] if place is not None else []
         table.add_row(name, f"{total:,}", parts, *share)
     console.print(table)
     if place is not None and (flash.total > place.flash_bytes or ram.total > place.ram_bytes):
@@ -128,7 +128,7 @@ def _show_instructions(result: StepProfile, console: Console) -> None:
         table = Table(title, "instructions", "", title=heading, title_justify="left")
         table.columns[1].justify = "right"
         for name, count in counts.items():
-            table.add_row(name, f"{count:,}", _bar(count / total))
+            table.add_row(name, f"{count:,}", bar(count / total))
         table.add_section()
         table.add_row("all", f"{total:,}", "")
         console.print(table)
@@ -150,6 +150,7 @@ def _show_time(result: StepProfile, console: Console) -> None:
     console.print(f"({MODEL})", style="dim", soft_wrap=True)
 
 
-def _bar(share: float, width: int = 20) -> str:
+def bar(share: float, width: int = 20) -> str:
+    """How much of something is used, as blocks and a percentage."""
     filled = min(width, round(width * share))
     return f"{'█' * filled}{'░' * (width - filled)} {100 * share:.1f} %"

@@ -14,6 +14,8 @@ static void fault_handler(void) {
   }
 }
 
+__attribute__((weak)) void systick_handler(void) { fault_handler(); }
+
 /* The first stack pointer, the reset handler, and the system exceptions. */
 typedef struct {
   uint32_t *stack;
@@ -25,7 +27,7 @@ __attribute__((section(".vectors"), used)) const vectors_t vectors = {
     stack_top,
     {reset_handler, fault_handler, fault_handler, fault_handler, fault_handler, fault_handler,
      fault_handler, fault_handler, fault_handler, fault_handler, fault_handler, fault_handler,
-     fault_handler, fault_handler, fault_handler}};
+     fault_handler, fault_handler, systick_handler}};
 
 void reset_handler(void) {
 #if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
@@ -56,3 +58,5 @@ uint32_t stack_used(void) {
   }
   return (uint32_t)(stack_top - p) * (uint32_t)sizeof *p;
 }
+
+uint32_t stack_size(void) { return (uint32_t)(stack_top - stack_bottom) * (uint32_t)sizeof *stack_top; }

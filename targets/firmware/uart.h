@@ -6,6 +6,9 @@
 
 void uart_init(void);
 
+/* Whether a byte is there. */
+int uart_ready(void);
+
 /* Waits for a byte. */
 uint8_t uart_get(void);
 

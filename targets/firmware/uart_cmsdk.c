@@ -16,8 +16,10 @@ void uart_init(void) {
   CTRL = 3u; /* transmit and receive */
 }
 
+int uart_ready(void) { return (STATE & RX_FULL) != 0; }
+
 uint8_t uart_get(void) {
-  while (!(STATE & RX_FULL)) {
+  while (!uart_ready()) {
   }
   return (uint8_t)DATA;
 }

@@ -28,8 +28,10 @@ void uart_init(void) {
   TASKS_STARTTX = 1u;
 }
 
+int uart_ready(void) { return EVENTS_RXDRDY != 0; }
+
 uint8_t uart_get(void) {
-  while (!EVENTS_RXDRDY) {
+  while (!uart_ready()) {
   }
   EVENTS_RXDRDY = 0u;
   return (uint8_t)RXD;

@@ -40,8 +40,10 @@ void uart_init(void) {
   CR1 = 1u << 13 | 1u << 3 | 1u << 2; /* on, transmit and receive */
 }
 
+int uart_ready(void) { return (SR & SR_RXNE) != 0; }
+
 uint8_t uart_get(void) {
-  while (!(SR & SR_RXNE)) {
+  while (!uart_ready()) {
   }
   return (uint8_t)DR;
 }
