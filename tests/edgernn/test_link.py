@@ -28,7 +28,7 @@ def test_a_frame_byte_by_byte():
     assert encode(Message(2, 0x0304, b"\x05\0\x06")) == expected
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=600)), max_size=5),
     st.lists(st.integers(0, 2000)),
@@ -103,7 +103,7 @@ def test_a_wrong_hello_is_an_error(change):
         parse_hello(json.dumps(document).encode())
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(st.integers(0, 255), st.binary(max_size=60))
 def test_any_payload_is_a_content_or_an_error(kind, payload):
     with contextlib.suppress(LinkError):

@@ -25,6 +25,7 @@ def library(tmp_path_factory):
     return LinkLibrary(tmp_path_factory.mktemp("link"))
 
 
+@settings(deadline=None)
 @given(MESSAGES)
 def test_frames_are_the_same_from_both_ends(library, message):
     frame = framing.encode(message)
@@ -34,7 +35,7 @@ def test_frames_are_the_same_from_both_ends(library, message):
     assert library.receive(frame) == ([message], 0, 0)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(
         st.one_of(

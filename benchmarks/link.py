@@ -1,0 +1,142 @@
+"""Frames over the link to emulated boards: every output and decision beside the host's own library.
+
+Some frames a message, over a line that is as slow as 115,200 baud in both directions. A model with a
+front end is given samples too, and its scores and events must be those of the Python pipeline.
+
+    python benchmarks/link.py [FILE] [--boards netduinoplus2,mps2-an386] [--frames 10000] [--batch N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from edgernn import load
+from edgernn.link.device import Device
+from edgernn.link.ports import BAUD, PacedLine
+from edgernn.model import Model
+from targets.device import build_device
+from targets.emulated import EmulatedLine
+
+BOARDS = "netduinoplus2,mps2-an386"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("file", nargs="?", type=Path)
+    parser.add_argument("--boards", default=BOARDS)
+    parser.add_argument("--frames", type=int, default=10_000)
+    parser.add_argument("--batch", type=int, default=8, help="frames, or their samples, a message")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    model = load(options.file) if options.file else _some_model()
+    table = Table("board", *"bytes sent,received,s at 115200 baud,s here,outputs wrong".split(","))
+    for column in ("decisions wrong", "sent again", "damaged", "stack, bytes"):
+        table.add_column(column)
+    wrong = 0
+    for board in options.boards.split(","):
+        measure = _samples if model.metadata.front_end else _frames
+        random = np.random.default_rng(options.seed)
+        row = measure(model, board, options.frames, options.batch, random)
+        wrong += row.pop("wrong")
+        table.add_row(board, *(f"{value:,}" for value in row.values()))
+    what = (
+        "predictions from samples"
+        if model.metadata.front_end
+        else f"frames, {options.batch} a message"
+    )
+    Console(width=140).print(f"{options.frames:,} {what}", table)
+    return int(wrong > 0)
+
+
+def _some_model() -> Model:
+    """Random weights: a GRU(32) of 24 features and 8 classes."""
+    from tests.targets.build import step_model
+
+    return load(step_model("gru", "int8", features=24, units=32, classes=8))
+
+
+def _frames(
+    model: Model, board: str, count: int, batch: int, random: np.random.Generator
+) -> dict[str, Any]:
+    info = np.iinfo(model.x.dtype)
+    shape = (count, *model.frames.shape)
+    frames = random.integers(info.min, info.max, shape, endpoint=True).astype(model.x.dtype)
+    expected = model.stream("native").push_raw(frames).reshape(count, -1)
+    line = PacedLine(EmulatedLine(build_device(model, board, emulated=True)))
+    with Device(line, timeout=10.0) as device:
+        line.sent = line.received = 0
+        begin = time.monotonic()
+        parts = [frames[start : start + batch] for start in range(0, count, batch)]
+        got = np.concatenate([device.frames(part) for part in track(parts, board)])
+        return _row(device, line, time.monotonic() - begin, got, expected, 0)
+
+
+def _samples(
+    model: Model, board: str, count: int, batch: int, random: np.random.Generator
+) -> dict[str, Any]:
+    """So many predictions from noise that swells and fades; events are decisions too."""
+    pipeline, seen = model.pipeline("native"), []
+    pipeline.watch = seen.append
+    front_end = pipeline.front_end
+    per = round(front_end.rate / front_end.frame_rate * model.metadata.frames_per_step)
+    shape = (count * per, front_end.channels)[: 1 + (front_end.channels > 1)]
+    loud = np.repeat(2.0 ** random.uniform(3, 12, count), per).reshape(-1, *(1,) * (len(shape) - 1))
+    samples = (random.normal(0, 1, shape) * loud).clip(-32768, 32767).astype(front_end.sample_dtype)
+    events = pipeline.push(samples)
+    expected = np.concatenate([scores.raw.reshape(len(scores), -1) for scores in seen])
+    line = PacedLine(EmulatedLine(build_device(model, board, emulated=True)))
+    with Device(line, timeout=10.0) as device:
+        line.sent = line.received = 0
+        begin = time.monotonic()
+        scores, found = [], []
+        for start in track(range(0, len(samples), per * batch), board):
+            more = device.samples(samples[start : start + per * batch])
+            scores += more[0]
+            found += more[1]
+        hello = device.hello
+        got = np.concatenate([hello.prediction.parse(one.raw) for one in scores])
+        told = [
+            (hello.label(e.label), e.score * hello.score_unit, e.start_us / 1e6, e.end_us / 1e6)
+            for e in found
+        ]
+        other = [(e.label, e.score, e.start, e.end) for e in events]
+        differing = sum(a != b for a, b in zip(told, other, strict=False))
+        differing += abs(len(told) - len(other))
+        print(f"{board}: {len(told):,} events there, {len(other):,} here, {differing} differ")
+        return _row(device, line, time.monotonic() - begin, got, expected, differing)
+
+
+def _row(
+    device: Device, line: PacedLine, seconds: float, got: Any, expected: Any, events: int
+) -> dict[str, Any]:
+    if got.shape != expected.shape:
+        sys.exit(f"{len(got):,} predictions instead of {len(expected):,}")
+    outputs = int((got != expected).any(axis=1).sum())
+    decisions = int((got.argmax(1) != expected.argmax(1)).sum()) + events
+    load_ = device.load()
+    return {
+        "sent": line.sent,
+        "received": line.received,
+        "wire": round(max(line.sent, line.received) * 10 / BAUD, 1),
+        "here": round(seconds, 1),
+        "outputs": outputs,
+        "decisions": decisions,
+        "again": device.again,
+        "damaged": load_.damaged + device.damaged,
+        "stack": load_.stack,
+        "wrong": outputs + decisions,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
