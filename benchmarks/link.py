@@ -1,9 +1,10 @@
-"""Frames over the link to emulated boards: every output and decision beside the host's own library.
+"""Frames over the link to emulated boards: every output and decision beside the host's library.
 
-Some frames a message, over a line that is as slow as 115,200 baud in both directions. A model with a
-front end is given samples too, and its scores and events must be those of the Python pipeline.
+Some frames a message, over a line that is as slow as 115,200 baud in both directions. A model with
+a front end is given samples too, and its scores and events must be those of the Python pipeline.
 
-    python benchmarks/link.py [FILE] [--boards netduinoplus2,mps2-an386] [--frames 10000] [--batch N]
+    python benchmarks/link.py [FILE] [--boards netduinoplus2,mps2-an386] [--frames 10000]
+                              [--batch N]
 """
 
 from __future__ import annotations
