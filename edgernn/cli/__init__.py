@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "run": ("edgernn.cli.run", "Run a model over a recording or a live pipe, frame by frame."),
     "evaluate": ("edgernn.cli.evaluate", "Judge a model's whole pipeline by labelled recordings."),
     "compile": ("edgernn.cli.compile", "Turn a step model into C for a microcontroller."),
+    "export": ("edgernn.cli.export", "Write a project for Arduino, PlatformIO, CMake, ESP-IDF …"),
     "verify": ("edgernn.cli.verify", "Check the C against TensorFlow Lite Micro, bit for bit."),
     "profile": ("edgernn.cli.profile", "Measure flash, RAM and instructions of a step."),
     "deploy": ("edgernn.cli.deploy", "Put a model onto a board, which then tests itself."),
