@@ -107,12 +107,13 @@ def link(
     cc: str | None = None,
     keep: Sequence[str] = (),
 ) -> Path:
-    """Link object files by a linker script, with nothing else but the compiler's own helpers.
+    """Link object files by a linker script, with nothing else but what the compiler calls itself.
 
     `keep` names functions that nothing in the image calls.
     """
     tools = toolchain(cc)
-    helpers = ["-nostdlib", "-lgcc"] if tools.flavour == "gcc" else ["-nostartfiles"]
+    # gcc makes loops into calls of memset: the C library has it.
+    helpers = ["-nostdlib", "-lc", "-lgcc"] if tools.flavour == "gcc" else ["-nostartfiles"]
     tools.run(
         [
             *tools.flags(core),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,8 @@ def _show(made: Export) -> None:
         ):
             console.print(f"{what}: {about}{used:,} of the {has:,} bytes of {place.name}")
     if made.kept:
-        some = ", ".join(made.kept[:5]) + (", …" if len(made.kept) > 5 else "")
-        console.print(f"kept as you left them: {some}")
+        tops = Counter(path.split("/")[0] for path in made.kept)
+        alone = [path for path in made.kept if tops[path.split("/")[0]] <= 3]
+        many = [f"{top}/ ({count} files)" for top, count in tops.items() if count > 3]
+        console.print(f"kept as you left them: {', '.join([*alone, *many])}")
     console.print(f"Next: {made.folder / 'README.md'}")

@@ -66,7 +66,8 @@ def measure(project: Project, cc: str | None = None) -> Sizes:
         objects = build_objects(folder, sources, compiled.core, cc, extra=flags)
         script = folder / "board.ld"
         script.write_text(_script(place))
-        image = load(link(objects, script, compiled.core, folder / "a.elf", cc).read_bytes())
+        linked = link(objects, script, compiled.core, folder / "a.elf", cc, ["reset_handler"])
+        image = load(linked.read_bytes())
     sizes = image.sections
     flash = sum(sizes.get(name, 0) for name in (".text", ".data"))
     return Sizes(flash, sizes.get(".data", 0) + sizes.get(".bss", 0) + _stack(image))

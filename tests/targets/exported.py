@@ -1,6 +1,11 @@
-"""Small models for exports: a GRU on frames, and one with a front end, labels and a detector."""
+"""Small models for exports: one with a front end, labels and a detector, one of plain frames."""
 
 from __future__ import annotations
+
+import functools
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
 
 import flatbuffers
 import numpy as np
@@ -8,10 +13,11 @@ from ai_edge_litert import schema_py_generated as fb
 
 from edgernn import load
 from edgernn.frontends.sensor import SensorFrontEnd
-from edgernn.metadata import Golden, Metadata, Output
+from edgernn.metadata import Golden, Input, Metadata, Normalisation, Output
 from tests.edgernn.stepfile import add_metadata
+from tests.targets.build import step_model
 
-LABELS = ("still", 'sh"ake', "Gähnen")
+LABELS = ("still", 'sh"ake??', "Gähnen")
 FRONT_END = SensorFrontEnd(
     100.0, ("x", "y", "z"), stages=({"stage": "magnitude", "channels": [0, 1, 2]},)
 )
@@ -22,6 +28,7 @@ DETECTOR = {
     "report": "both",
     "refractory": 0.1,
 }
+NORMALISATION = Normalisation((0.5, 1.0, 2.0, 0.25, 1.0), (0.0, 0.1, 0.0, -0.5, 0.0))
 
 
 def with_metadata(data: bytes, document: Metadata) -> bytes:
@@ -33,14 +40,43 @@ def with_metadata(data: bytes, document: Metadata) -> bytes:
 
 
 def described(data: bytes, steps: int = 12, **fields) -> bytes:
-    """The file with metadata and a golden sequence of TensorFlow Lite Micro."""
-    model = load(data)
-    document = Metadata(outputs=(Output("y", LABELS[: model.y.shape[-1]]),), **fields)
+    """The file with metadata, and a golden sequence that TensorFlow Lite Micro recorded."""
+    fields = {"outputs": (Output("y", LABELS),), **fields}
+    model = load(with_metadata(data, Metadata(**fields)))
     info = np.iinfo(model.x.dtype)
-    random = np.random.default_rng(3)
-    shape = (steps * document.frames_per_step, *load(with_metadata(data, document)).frames.shape)
-    frames = random.integers(info.min, info.max, shape).astype(model.x.dtype)
-    outputs = load(with_metadata(data, document)).stream("tflm").push_raw(frames)
-    golden = Golden(steps, frames.tobytes(), np.asarray(outputs).tobytes(), 2.0, "tflite-micro")
-    fields = {**fields, "golden": golden}
-    return with_metadata(data, Metadata(outputs=document.outputs, **fields))
+    frames = np.random.default_rng(3).integers(info.min, info.max, (steps, *model.x.shape[1:]))
+    frames = frames.astype(model.x.dtype)
+    outputs = np.asarray(model.stream("tflm").push_raw(frames))
+    golden = Golden(steps, frames.tobytes(), outputs.tobytes(), 2.0, "tflite-micro")
+    return with_metadata(data, Metadata(**fields, golden=golden))
+
+
+@functools.cache
+def motion() -> bytes:
+    """Samples of three axes to events."""
+    data = step_model("gru", "int8", features=4, units=8, classes=3)
+    return described(data, front_end=FRONT_END.config(), detector=DETECTOR)
+
+
+@functools.cache
+def plain() -> bytes:
+    """Frames of five values, normalised, to three scores."""
+    data = step_model("lstm", "int16x8", features=5, units=8, classes=3)
+    return described(data, inputs=(Input("x", normalisation=NORMALISATION),))
+
+
+def run(*command: str | Path, cwd: Path | None = None, **options) -> str:
+    """What a command prints; it must succeed."""
+    done = subprocess.run(
+        [str(word) for word in command], cwd=cwd, capture_output=True, text=True, **options
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def host_program(folder: Path, sources: Sequence[Path], includes: Sequence[Path]) -> Path:
+    """The C files as a program for this machine, with every warning an error."""
+    flags = "-std=c99 -O1 -Wall -Wextra -Wconversion -Werror".split()
+    program = folder / "program"
+    run("gcc", *flags, *(f"-I{i}" for i in includes), *sources, "-o", program)
+    return program
