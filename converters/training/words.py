@@ -39,6 +39,8 @@ _SECTION: Final = 4.0
 """Seconds of a section, at least."""
 _CALM: Final = 0.3
 """Weight of background: there is much more of it."""
+_AGAIN: Final = 4
+"""Epochs that hear the same words."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,10 @@ class Section:
 
 
 def section(words: Words, front_end: FrontEnd, how: AudioAugmentation, random: Random) -> Section:
-    """Somebody in a room for a few seconds."""
+    """Somebody in a room for a few seconds, as a microphone without faults hears it."""
     samples, ends = _say(words, how, random)
     features = front_end.features(np.clip(np.rint(samples), -32768, 32767).astype(np.int16))
-    features = mask(vary_spectrum(features, how, random), front_end.frame_rate, how, random)
-    rate = front_end.frame_rate
-    times = (np.arange(len(features)) + 1) / rate  # near enough to the end of each window
+    times = (np.arange(len(features)) + 1) / front_end.frame_rate  # about the end of each window
     classes = np.zeros(len(features), np.int64)
     weights = np.full(len(features), _CALM, np.float32)
     for start, end, word in ends:
@@ -87,7 +87,14 @@ def section(words: Words, front_end: FrontEnd, how: AudioAugmentation, random: R
         said = (times > end - EARLY) & (times <= end + LATE)
         classes[said], weights[said] = word, 1.0
         weights[(times > end + LATE) & (times <= end + LATE + FADING)] = 0.0
-    return Section(features.astype(np.float32), classes, weights)
+    return Section(features, classes, weights)
+
+
+def varied(made: Section, front_end: FrontEnd, how: AudioAugmentation, random: Random) -> Section:
+    """The same, said by another vocal tract into another microphone."""
+    features = vary_spectrum(made.features, how, random)
+    features = mask(features, front_end.frame_rate, how, random)
+    return Section(features.astype(np.float32), made.classes, made.weights)
 
 
 def _say(
@@ -127,7 +134,9 @@ def _background(words: Words, length: int, random: Random) -> Array:
 class WordStreams:
     """Batches of a keyword training: `rows` endless streams, cut into windows of `frames` frames.
 
-    `context` and `stride` are those of the architecture.
+    `context` and `stride` are those of the architecture. What is said in them is made anew every
+    `_AGAIN` epochs, whose vocal tracts, microphones and masks differ: to make the samples is what
+    takes long.
     """
 
     words: Words
@@ -143,11 +152,14 @@ class WordStreams:
 
     def __post_init__(self) -> None:
         self._next = (-1, -1)
+        self._generation = -1
+        self._said: list[_Said] = []
+        self._rows: list[_Row] = []
 
     def batch(self, epoch: int, index: int) -> Batch:
         """The window number `index` of every row of an epoch."""
         if (epoch, index) != self._next:
-            self._rows = [self._row(epoch, row) for row in range(self.rows)]
+            self._begin(epoch)
             for row in self._rows:
                 for _ in range(index):
                     row.window()
@@ -156,27 +168,58 @@ class WordStreams:
         x, y, weight = (np.stack(parts) for parts in zip(*windows, strict=True))
         return Batch(x, y[:, :: self.stride], weight[:, :: self.stride])
 
-    def _row(self, epoch: int, row: int) -> _Row:
-        return _Row(self, np.random.default_rng([self.seed, epoch, row]))
+    def _begin(self, epoch: int) -> None:
+        rows = range(self.rows)
+        generation = epoch // _AGAIN
+        if generation != self._generation:
+            randoms = [np.random.default_rng([self.seed, 0, generation, row]) for row in rows]
+            self._said = [_Said(self, random) for random in randoms]
+            self._generation = generation
+        randoms = [np.random.default_rng([self.seed, 1, epoch, row]) for row in rows]
+        self._rows = [
+            _Row(self, said, random) for said, random in zip(self._said, randoms, strict=True)
+        ]
 
 
-class _Row:
-    """One stream, cut into windows one after the other."""
+class _Said:
+    """The sections of a stream, each made when it is first asked for."""
 
     def __init__(self, streams: WordStreams, random: Random) -> None:
         self._streams, self._random = streams, random
-        first = section(streams.words, streams.front_end, streams.augmentation, random)
+        self._sections: list[Section] = []
+
+    def __getitem__(self, index: int) -> Section:
+        made = self._streams
+        while len(self._sections) <= index:
+            self._sections.append(
+                section(made.words, made.front_end, made.augmentation, self._random)
+            )
+        return self._sections[index]
+
+
+class _Row:
+    """One stream as it is heard in an epoch, cut into windows one after the other."""
+
+    def __init__(self, streams: WordStreams, said: _Said, random: Random) -> None:
+        self._streams, self._said, self._random, self._count = streams, said, random, 0
+        first = self._section()
         before = np.repeat(first.features[:1], streams.context, 0)
         self._x = np.concatenate([before, first.features])
-        self._y, self._weight = first.classes, first.weights
+        self._y, self._weight = first.classes, first.weights.copy()
         # A stream that has just begun knows nothing yet.
         self._weight[: streams.context] = 0.0
+
+    def _section(self) -> Section:
+        made = self._streams
+        raw = self._said[self._count]
+        self._count += 1
+        return varied(raw, made.front_end, made.augmentation, self._random)
 
     def window(self) -> tuple[Array, Array, Array]:
         """The next one, with the context in front of its frames."""
         made = self._streams
         while len(self._y) < made.frames:
-            more = section(made.words, made.front_end, made.augmentation, self._random)
+            more = self._section()
             self._x = np.concatenate([self._x, more.features])
             self._y = np.concatenate([self._y, more.classes])
             self._weight = np.concatenate([self._weight, more.weights])

@@ -22,7 +22,7 @@ from converters.training.fitting import Progress, deterministic, fit
 from converters.training.outcome import Trained, write
 from converters.training.plan import Plan
 from converters.training.settings import CHECKPOINT, Settings
-from converters.training.words import BACKGROUND, Words, WordStreams, section
+from converters.training.words import BACKGROUND, Words, WordStreams, section, varied
 from edgernn.errors import InputError
 from edgernn.frontends import read
 from edgernn.frontends.audio import AudioFrontEnd
@@ -201,10 +201,9 @@ def shape_of(settings: Settings, task: Task, streams: WordStreams) -> architectu
     """Sizes, and the statistics of frames as they are trained on."""
     seed = settings.fit.seed
     random = np.random.default_rng([seed, 0])
-    made = [
-        section(streams.words, task.front_end, streams.augmentation, random) for _ in range(_SAMPLE)
-    ]
-    frames = np.concatenate([one.features for one in made])
+    how = streams.augmentation
+    made = [section(streams.words, task.front_end, how, random) for _ in range(_SAMPLE)]
+    frames = np.concatenate([varied(one, task.front_end, how, random).features for one in made])
     return architectures.Shape(
         frames.shape[1], len(task.labels), mean=frames.mean(axis=0), variance=frames.var(axis=0)
     )
@@ -212,10 +211,9 @@ def shape_of(settings: Settings, task: Task, streams: WordStreams) -> architectu
 
 def _calibration(task: Task, streams: WordStreams) -> list[Array]:
     random = np.random.default_rng([streams.seed, 1])
-    calm = AudioAugmentation()
-    return [
-        section(streams.words, task.front_end, calm, random).features for _ in range(_CALIBRATION)
-    ]
+    how = streams.augmentation
+    made = [section(streams.words, task.front_end, how, random) for _ in range(_CALIBRATION)]
+    return [varied(one, task.front_end, how, random).features for one in made]
 
 
 class Validation:
