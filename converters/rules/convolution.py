@@ -20,6 +20,11 @@ from converters.step import Signal, Step
 Frame = Callable[[Any], Any]
 
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.DepthwiseConv1D, keras.layers.SeparableConv1D)
+IMAGE_CONVOLUTIONS = (
+    keras.layers.Conv2D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv2D,
+)
 """Layers that take `Signal.zeros` for a padding of their own."""
 
 

@@ -41,7 +41,7 @@ REFUSED.update(
             _AUGMENT,
         ),
         **dict.fromkeys(
-            ["CenterCrop", "Resizing", "Cropping2D", "UpSampling2D", "ZeroPadding2D"], _IMAGES
+            ["CenterCrop", "Resizing", "Cropping2D", "UpSampling2D"], _IMAGES
         ),
         **dict.fromkeys(
             [

@@ -8,7 +8,7 @@ import keras
 
 from converters.registry import rule
 from converters.rings import delayed, with_zeros
-from converters.rules.convolution import CONVOLUTIONS, channels_last
+from converters.rules.convolution import CONVOLUTIONS, IMAGE_CONVOLUTIONS, channels_last
 from converters.step import Signal, Step
 
 
@@ -42,6 +42,23 @@ def zero_padding1d(layer: Any, inputs: Sequence[Signal], step: Step) -> Signal:
         return replace(signal, zeros=before)
     step.note("ZeroPadding1D", f"a delay of {before} frames")
     return with_zeros(signal, step, before)
+
+
+@rule(keras.layers.ZeroPadding2D)
+def zero_padding2d(layer: Any, inputs: Sequence[Signal], step: Step) -> Signal:
+    """Zeros before the first frame of (time, frequency): a convolution behind it becomes causal."""
+    channels_last(layer, step)
+    (before, behind), sides = layer.padding
+    readers = layer._outbound_nodes
+    if any(sides) or not inputs[0].is_sequence:
+        raise step.unsupported(
+            f"zeros beside the frequencies {sides}", "use padding='same' in the convolution"
+        )
+    if not readers or not all(isinstance(node.operation, IMAGE_CONVOLUTIONS) for node in readers):
+        raise step.unsupported("zeros in front of no convolution", "put Conv2D right behind it")
+    step.looks_ahead |= behind > 0
+    step.note("ZeroPadding2D", "padding of the next layer")
+    return replace(inputs[0], zeros=before)
 
 
 @rule(keras.layers.Cropping1D)

@@ -44,7 +44,7 @@ class Architecture:
     """A network: layers that look back over a few frames, then a recurrent one, then the head.
 
     `context` is how many frames before its own an output of `front` sees, `stride` how many frames
-    there are to an output.
+    there are to an output, `least` how many features a frame must have.
     """
 
     description: str
@@ -53,6 +53,7 @@ class Architecture:
     front: Front | None = None
     context: int = 0
     stride: int = 1
+    least: int = 1
 
 
 def _same(x: Tensor, shape: Shape) -> Tensor:
@@ -65,9 +66,8 @@ def _conv1d(x: Tensor, filters: int, kernel: int, stride: int = 1) -> Tensor:
 
 
 def _conv2d(x: Tensor, filters: int, kernel: tuple[int, int], strides: tuple[int, int]) -> Tensor:
-    """Causal in time, `same` in frequency."""
-    side = kernel[1] // 2
-    x = L.ZeroPadding2D(((kernel[0] - 1, 0), (side, side)))(x)
+    """Causal in time; only where the kernel lies within the frequencies."""
+    x = L.ZeroPadding2D(((kernel[0] - 1, 0), (0, 0)))(x)
     x = L.Conv2D(filters, kernel, strides=strides, use_bias=False)(x)
     return L.ReLU()(L.BatchNormalization()(x))
 
@@ -83,8 +83,9 @@ def _wide_convolutions(x: Tensor, shape: Shape) -> Tensor:
 def _spectral(x: Tensor, shape: Shape) -> Tensor:
     """Over time and frequency: a voice that is a little higher moves along and stays the same."""
     x = L.Reshape((-1, shape.features, 1))(x)
-    x = _conv2d(x, 16, (3, 5), (1, 2))
-    x = _conv2d(x, 24, (3, 3), (2, 2))
+    x = _conv2d(x, 16, (3, 4), (1, 2))
+    x = _conv2d(x, 24, (3, 3), (1, 1))
+    x = _conv2d(x, 32, (3, 3), (2, 2))
     x = _conv2d(x, 32, (3, 3), (1, 2))
     return L.Reshape((-1, x.shape[2] * x.shape[3]))(x)
 
@@ -102,7 +103,7 @@ ARCHITECTURES: Final = {
     "crnn-s": Architecture("2 Conv1D, GRU(32)", L.GRU, 32, _convolutions, context=8, stride=2),
     "crnn-m": Architecture("2 Conv1D, GRU(64)", L.GRU, 64, _wide_convolutions, context=8, stride=2),
     "spectral-m": Architecture(
-        "3 Conv2D over time and frequency, GRU(64)", L.GRU, 64, _spectral, context=8, stride=2
+        "4 Conv2D over time and frequency, GRU(64)", L.GRU, 64, _spectral, 10, 2, least=20
     ),
 }
 """Every network that `--architecture` names. The largest has about 50,000 parameters."""
@@ -122,8 +123,18 @@ def find(name: str) -> Architecture:
 
 
 def build(name: str, shape: Shape) -> keras.Model:
-    """The network that is converted: frames `(batch, time, features)` to predictions."""
-    return _build(find(name), shape, None)
+    """The network that is converted: frames `(batch, time, features)` to predictions.
+
+    Raises:
+        InputError: there is no such network, or the frames are too small for it.
+    """
+    chosen = find(name)
+    if shape.features < chosen.least:
+        raise InputError(
+            f"architecture '{name}' needs frames of {chosen.least} features or more, and these "
+            f"have {shape.features}: take another, or a front end with more bands"
+        )
+    return _build(chosen, shape, None)
 
 
 def build_carried(name: str, shape: Shape, rows: int) -> keras.Model:

@@ -17,7 +17,7 @@ from converters.training.fitting import Batch, deterministic, fit
 from converters.training.settings import FitSettings
 from edgernn.errors import InputError
 
-FEATURES, CLASSES, ROWS, FRAMES = 6, 3, 4, 12
+FEATURES, CLASSES, ROWS, FRAMES = 32, 3, 4, 12
 SHAPE = Shape(FEATURES, CLASSES, mean=0.1, variance=2.0, dropout=0.2)
 SETTINGS = FitSettings(epochs=4, every=0.0)
 
@@ -160,3 +160,8 @@ def test_tensorboard_gets_every_epoch(tmp_path):
 def test_an_unknown_architecture_names_the_nearest():
     with pytest.raises(InputError, match="'crnn-x' is not known: did you mean 'crnn-"):
         build("crnn-x", SHAPE)
+
+
+def test_frames_too_small_for_an_architecture_are_said_so():
+    with pytest.raises(InputError, match="'spectral-m' needs frames of 20 features or more"):
+        build("spectral-m", replace(SHAPE, features=6))

@@ -90,6 +90,14 @@ TIME_MODELS = {
     "conv2d_valid": sequential(
         *IMAGE, lambda: L.Conv2D(3, (2, 3), strides=(2, 1), activation="relu"), *ROWS
     ),
+    "conv2d_causal": sequential(
+        *IMAGE,
+        lambda: L.ZeroPadding2D(((2, 0), (0, 0))),
+        lambda: L.Conv2D(3, 3, strides=(1, 2), activation="relu"),
+        lambda: L.ZeroPadding2D(((1, 0), (0, 0))),
+        lambda: L.Conv2D(4, (2, 2), strides=(2, 1)),
+        *ROWS,
+    ),
     "conv2d_dilated": sequential(*IMAGE, lambda: L.Conv2D(3, 2, dilation_rate=(2, 3)), *ROWS),
     "depthwise2d": sequential(
         *IMAGE,
