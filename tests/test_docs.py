@@ -35,3 +35,16 @@ def test_configurations_in_the_documentation(what, text):
 
 def test_every_kind_is_documented():
     assert [what for what, _ in BLOCKS] == ["front end"] * 2 + ["detector"] * 3
+
+
+def test_settings_in_the_documentation():
+    import tomllib
+
+    from converters.training.settings import FitSettings, resolve
+
+    text = (Path(__file__).parents[1] / "docs" / "training.md").read_text()
+    (block,) = re.findall(r"```toml\n# training\n(.*?)```", text, re.DOTALL)
+    document = tomllib.loads(block)
+    settings = resolve("keyword", document)
+    assert settings.fit == FitSettings()
+    assert set(document["fit"]) == set(FitSettings.__dataclass_fields__)
