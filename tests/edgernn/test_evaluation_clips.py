@@ -23,7 +23,7 @@ def loud_and_quiet():
     """Some that are easy, and some that are another label's, or nobody's."""
     wrong = replace(tone("a", group="y", seed=7), label="c")
     nobody = Labelled("hiss", np.zeros(2000, np.int16), RATE, "y", "d")
-    return [*tones(), wrong, nobody]
+    return [*tones(), wrong, tone("c", group="y", seed=8), nobody]
 
 
 def real_scores(model, pieces):
@@ -42,10 +42,12 @@ def smoothed(scores, window):
     return np.stack([padded[i : i + window].mean(axis=0) for i in range(len(scores))])
 
 
+@pytest.mark.parametrize("tail", [0.0, 0.25])
 @pytest.mark.parametrize("carried", [False, True])
-def test_the_smoothed_score_that_peaks_highest_decides(carried):
+def test_the_smoothed_score_that_peaks_highest_decides(carried, tail):
     model, given = tone_model(), loud_and_quiet()
-    pieces = [np.concatenate([c.samples, np.zeros(RATE // 4, np.int16)]) for c in given]
+    silence = np.zeros(round(RATE * tail), np.int16)
+    pieces = [np.concatenate([clip.samples, silence]) for clip in given]
     if carried:
         scores = real_scores(model, pieces)
         whole = smoothed(np.concatenate(scores), TRIGGER["smoothing"])
@@ -57,7 +59,7 @@ def test_the_smoothed_score_that_peaks_highest_decides(carried):
 
     decision = clips.decision_of(model)
     run = QuantizedRun(model, "auto")
-    tally = clips.judge(run, given, decision, carried=carried, tail=0.25).to_dict()
+    tally = clips.judge(run, given, decision, carried=carried, tail=tail).to_dict()
     right = expected == truth
     assert 0.5 < right.mean() < 1
     assert tally["accuracy"] == right.mean()
@@ -65,6 +67,8 @@ def test_the_smoothed_score_that_peaks_highest_decides(carried):
     for group in ("x", "y"):
         mine = [c.group == group for c in given]
         assert tally["groups"][group] == right[mine].mean()
+    if not tail:  # what is left of the clip before it decides about the one in which nothing is
+        assert LABELS[expected[-1]] == ("c" if carried else "a")
 
 
 def test_labels_that_the_trigger_ignores_are_never_decided_on():
