@@ -129,6 +129,8 @@ def command(file: Path, **options: Any) -> None:
             raise InputError(f"{path.parent}: no such folder to write to")
     if options["write"] and not (options["choose_on"] or options["normal"]):
         raise click.UsageError("--write needs thresholds: --choose-on GROUPS, or --normal")
+    if options["report"] is not None:  # before hours of sound
+        import_module("edgernn.report.folder").check_place(options["report"].resolve())
     model = load(file)
     try:
         if options["normal"] is not None:

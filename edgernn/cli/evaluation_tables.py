@@ -97,13 +97,14 @@ def _frames(document: dict[str, Any]) -> list[Table]:
 def _events(document: dict[str, Any]) -> list[Table]:
     events = document["events"]
     hours = f"{events['hours']:.3g} hour{'' if events['hours'] == 1 else 's'}"
+    words = f"{events['words']:,} words"
     table = _table(
-        f"{hours} of {events['reported_on']}, {events['words']:,} words",
+        f"{hours} of {events['reported_on']}, {words}: missed, and falsely accepted",
         "",
         "threshold",
         "missed",
-        "false rejects",
-        "false accepts",
+        "rate",
+        "false",
         "an hour",
         "delay",
         "95 %",

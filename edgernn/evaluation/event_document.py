@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
 from edgernn.detectors.scores import ONE
 from edgernn.detectors.trigger import Trigger
 from edgernn.errors import InputError
@@ -154,7 +156,8 @@ def _event_traces(
         between = (max(moment - _AROUND, piece.start), moment + _AROUND)
         near = [p for p in heard.parts if p.times[0] <= moment * 1e6 <= p.times[-1] + 1e6]
         part = near[-1] if near else heard.parts[0]
-        scores = Series(part.times / 1e6, part.sums / (ONE * trigger.smoothing))
+        rows = slice(*np.searchsorted(part.times, [1e6 * between[0], 1e6 * between[1] + 1]))
+        scores = Series(part.times[rows] / 1e6, part.sums[rows] / (ONE * trigger.smoothing))
         made.append(
             trace(
                 f"'{keyword}' {what}",

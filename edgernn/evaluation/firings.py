@@ -15,7 +15,8 @@ from edgernn.detectors.trigger import Label, Trigger
 
 Array = npt.NDArray[Any]
 
-_NEVER: Final = np.iinfo(np.int64).max
+_NEVER: Final = int(np.iinfo(np.int64).max)
+_LAST: Final = int(np.iinfo(np.int32).max)
 
 
 class Firing(NamedTuple):
@@ -28,8 +29,8 @@ class Firing(NamedTuple):
 class _Candidates(NamedTuple):
     """Rows at which a label could fire, and rows at which it is released."""
 
-    ready: npt.NDArray[np.intp]
-    low: npt.NDArray[np.intp]
+    ready: npt.NDArray[np.int32]
+    low: npt.NDArray[np.int32]
 
 
 class Recorded:
@@ -74,15 +75,18 @@ class Recorded:
         sums = self.sums[:, column]
         above = sums >= label.threshold
         if label.minimum > 1:
-            rows = np.arange(len(above))
+            rows = np.arange(len(above), dtype=np.int32)
             last_below = np.maximum.accumulate(np.where(above, -1, rows))
             above &= rows - last_below >= label.minimum
-        made = _Candidates(np.flatnonzero(above), np.flatnonzero(sums < label.release))
+        ready, low = np.flatnonzero(above), np.flatnonzero(sums < label.release)
+        made = _Candidates(ready.astype(np.int32), low.astype(np.int32))
         self._known[column] = label, made
         return made
 
 
-def _first(rows: npt.NDArray[np.intp], row: int) -> int:
+def _first(rows: npt.NDArray[np.int32], row: int) -> int:
     """The first of the rows that is not before `row`."""
-    place = int(np.searchsorted(rows, row))
+    if row > _LAST:
+        return _NEVER
+    place = int(np.searchsorted(rows, np.int32(row)))
     return int(rows[place]) if place < len(rows) else _NEVER

@@ -224,6 +224,17 @@ def test_thresholds_are_chosen_on_one_split_and_reported_on_another():
     assert point_of_a["threshold"] == pytest.approx(
         written.metadata.detector["labels"]["a"]["threshold"], abs=1e-4
     )
+    # It is one that was chosen on the others, on a stream of their own.
+    chosen = told["keywords"]["a"]["chosen"]
+    assert point_of_a["threshold"] == pytest.approx(chosen["threshold"], abs=1e-4)
+    assert abs(chosen["threshold"] - TRIGGER["threshold"]) > 0.01
+    their = LongStream(chosen_on, settings.scene, settings.keywords, number=1)
+    spans = [s for section in their for s in section.spans if s.label == "a"]
+    result = match(device(model, their, chosen["threshold"]), spans)
+    assert (chosen["misses"], chosen["false_accepts"]) == (len(result.misses), 0)
+    assert len(match(device(model, their, chosen["threshold"] + 0.03), spans).misses) > len(
+        result.misses
+    )
     # The model that is written does on the reported stream what is reported.
     stream = LongStream(tones(("x",)), settings.scene, settings.keywords)
     pipeline, moments = written.pipeline("auto"), []
