@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from edgernn.link.device import Device
 from targets.device import DeviceProgram
-from targets.qemu import Machine
+from targets.link import BoardError
+from targets.qemu import TIMEOUT, Machine
 
 COUNTED: Final = ("-icount", "shift=0")
 """QEMU's time counts instructions, a nanosecond each: what the timer measures is repeatable."""
+
+_PATIENCE: Final = 10.0
+"""Seconds in which an answer must come: QEMU on a busy computer is slow."""
 
 
 class EmulatedLine:
@@ -19,7 +24,11 @@ class EmulatedLine:
         """Boot it; see `qemu.Machine` for what is raised."""
         firmware = program.firmware
         self._machine = Machine(firmware.board, firmware.data, options, greets=False)
-        self._awake = False
+        self._begin = self._machine.receive(TIMEOUT)
+        if not self._begin:
+            self._machine.close()
+            raise BoardError(f"the board is silent for {TIMEOUT:.0f} seconds")
+        self._machine.wake()
 
     def write(self, data: bytes) -> None:
         """Send all of it."""
@@ -27,12 +36,14 @@ class EmulatedLine:
 
     def receive(self, timeout: float) -> bytes:
         """Whatever came; nothing after `timeout` seconds."""
-        data = self._machine.receive(timeout)
-        if data and not self._awake:
-            self._machine.wake()
-            self._awake = True
-        return data
+        begin, self._begin = self._begin, b""
+        return begin or self._machine.receive(timeout)
 
     def close(self) -> None:
         """Switch it off."""
         self._machine.close()
+
+
+def emulated_device(program: DeviceProgram, options: Sequence[str] = ()) -> Device:
+    """The device in QEMU, which is given more time than a real one."""
+    return Device(EmulatedLine(program, options), _PATIENCE)

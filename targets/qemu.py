@@ -123,6 +123,8 @@ class Machine:
             return b""
         except OSError:
             data = b""
+        finally:
+            self._serial.settimeout(TIMEOUT)
         if not data:
             raise self._gone()
         return data

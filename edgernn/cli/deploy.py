@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from edgernn.link.messages import Hello
     from targets.boards import Board
     from targets.firmware import Firmware
+
+_SAYS = 10.0
+"""Seconds in which an exported program tells of its self-test."""
 
 
 @click.command()
@@ -62,17 +66,16 @@ def command(
     if emulate and (port is not None or project is not None):
         raise click.UsageError("--emulate needs neither --port nor --project")
     if project is not None or not (place.uart or emulate):
-        return _project(console, place, project, port, baud, model.hash)
+        return _project(console, place, project, port, baud)
     chosen = sensor or ("synthetic" if emulate else "none")
     with console.status(f"Building the firmware for {place.title} …"):
         program = build_device(model, board, file.stem, sensor=chosen, emulated=emulate, cc=cc)
     _show_sizes(console, program.firmware)
     check_fits(place, program.firmware.flash_bytes, program.firmware.ram_bytes)
     if emulate:
-        from edgernn.link.device import Device
-        from targets.emulated import COUNTED, EmulatedLine
+        from targets.emulated import COUNTED, emulated_device
 
-        with Device(EmulatedLine(program, COUNTED)) as device:
+        with emulated_device(program, COUNTED) as device:
             console.print(f"booted in QEMU ({place.qemu})")
             return _test(console, device, program.hello.model, place, emulated=True)
     from targets.flash import flash
@@ -84,9 +87,7 @@ def command(
     return _talk(console, place, port, baud, program.hello.model)
 
 
-def _project(
-    console: Any, place: Board, project: Path | None, port: str | None, baud: int, digest: str
-) -> int:
+def _project(console: Any, place: Board, project: Path | None, port: str | None, baud: int) -> int:
     """Build and flash a project that was exported."""
     from edgernn.errors import InputError
     from targets.flash import flash, flasher
@@ -100,17 +101,40 @@ def _project(
     if not project.is_dir():
         raise InputError(f"{project}: is no folder of a project")
     flash(place, project, port, lambda line: console.print(f"$ {line}", style="dim"))
-    return _talk(console, place, port, baud, digest)
+    return _read(console, port, baud)
+
+
+def _read(console: Any, port: str | None, baud: int) -> int:
+    """What an exported program says when it starts, up to its self-test; 1 if that did not pass."""
+    from edgernn.cli.lines import appearing
+
+    if port is None:
+        console.print("flashed; name its serial port with --port to read the self-test")
+        return 0
+    line, text = appearing(port, baud), ""
+    end = time.monotonic() + _SAYS
+    try:
+        while time.monotonic() < end:
+            *lines, text = (text + line.receive(0.2).decode("utf-8", "replace")).split("\n")
+            for said in lines:
+                console.print("".join(c if c.isprintable() else "?" for c in said.rstrip("\r")))
+                if "self-test" in said:
+                    return 0 if "self-test passed" in said else 1
+    finally:
+        line.close()
+    console.print(f"flashed, but no self-test was heard in {_SAYS:.0f} seconds: reset the board")
+    return 1
 
 
 def _talk(console: Any, place: Board, port: str | None, baud: int, digest: str) -> int:
     """Ask a board that was just flashed."""
-    from edgernn.cli.lines import reappearing
+    from edgernn.cli.lines import appearing
+    from edgernn.link.device import Device
 
     if port is None:
         console.print("flashed; name its serial port with --port for the self-test")
         return 0
-    with reappearing(port, baud) as device:
+    with Device(appearing(port, baud)) as device:
         console.print(f"{device.hello.name} answers at {port}")
         return _test(console, device, digest, place, emulated=False)
 

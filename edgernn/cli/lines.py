@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from edgernn.link.device import Device
+    from edgernn.link.ports import SerialLine
 
 _APPEARS = 10.0
 """Seconds that a port may take to come back after its board was flashed."""
@@ -43,27 +44,26 @@ def connected(
     from edgernn.model import load
     from targets.boards import check_fits
     from targets.device import build_device
-    from targets.emulated import EmulatedLine
+    from targets.emulated import emulated_device
 
     assert board is not None
     model = load(emulate)
     program = build_device(model, board, emulate.stem, sensor="synthetic", emulated=True, cc=cc)
     firmware = program.firmware
     check_fits(firmware.board, firmware.flash_bytes, firmware.ram_bytes)
-    with Device(EmulatedLine(program)) as device:
+    with emulated_device(program) as device:
         yield device
 
 
-def reappearing(port: str, baud: int) -> Device:
-    """A device that was just flashed: its port may be away for a while."""
+def appearing(port: str, baud: int) -> SerialLine:
+    """The port of a board that was just flashed, which may be away for a while."""
     from edgernn.errors import InputError
-    from edgernn.link.device import Device
     from edgernn.link.ports import SerialLine
 
     end = time.monotonic() + _APPEARS
     while True:
         try:
-            return Device(SerialLine(port, baud))
+            return SerialLine(port, baud)
         except InputError:
             if time.monotonic() > end:
                 raise

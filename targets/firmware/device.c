@@ -185,6 +185,12 @@ static void take(uint8_t byte) {
   send(answer.type, answer.sequence, answer.payload, answer.size);
 }
 
+/* Far less than a byte takes on the line; an emulator that is asked without pause gets nowhere. */
+static void pause(void) {
+  for (volatile int i = 0; i < 40; i++) {
+  }
+}
+
 int main(void) {
   uint8_t payload[LOAD_BYTES];
   uart_init();
@@ -201,6 +207,8 @@ int main(void) {
         next_status += BOARD_TICKS_HZ;
         device_send(DEVICE_STATUS, payload, put_load(payload));
       }
+    } else {
+      pause();
     }
   }
 }

@@ -13,10 +13,18 @@ INSTALL: Final = "see https://arduino.github.io/arduino-cli/latest/installation"
 TAKES: Final = "arduino"
 
 
+def sketch(project: Path) -> Path:
+    """The example of a library, or the project itself if it is a sketch."""
+    examples = sorted(project.glob("examples/*/*.ino"))
+    return examples[0].parent if examples else project
+
+
+def build(board: Board, project: Path) -> list[str]:
+    """The command that builds the sketch of an exported library."""
+    return [TOOL, "compile", "--fqbn", board.arduino, "--library", str(project)]
+
+
 def commands(board: Board, project: Path, port: str | None) -> list[list[str]]:
     """Build a sketch and upload it."""
-    name = ["--fqbn", board.arduino]
-    return [
-        [TOOL, "compile", *name, str(project)],
-        [TOOL, "upload", *name, "--port", needs_port(board, port), str(project)],
-    ]
+    upload = ["--upload", "--port", needs_port(board, port)]
+    return [[*build(board, project), *upload, str(sketch(project))]]

@@ -9,7 +9,7 @@ from targets.boards import Board
 from targets.flash import needs_port
 
 TOOL: Final = "esptool.py"
-INSTALL: Final = "pip install 'esptool<5'"
+INSTALL: Final = "pip install esptool"
 ALSO: Final = {"idf.py": "see https://docs.espressif.com/projects/esp-idf (get-started)"}
 TAKES: Final = "esp-idf"
 

@@ -5,6 +5,7 @@ import functools
 import os
 import shutil
 import stat
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from edgernn.metadata import Golden
 from targets import flash, qemu
 from targets.boards import board, boards
 from targets.device import build_device
-from targets.emulated import COUNTED, EmulatedLine
+from targets.emulated import COUNTED, EmulatedLine, emulated_device
 from targets.native import load_native
 from targets.stack import worst_stack
 from tests.edgernn.pty_port import Pty
@@ -139,7 +140,7 @@ def test_frames_on_a_board_are_those_of_the_host(small, name):
     frames = np.random.default_rng(2).integers(-128, 128, (60, 12)).astype(np.int8)
     native = load_native(small)
     expected = np.stack([native.step(frame)[0].ravel() for frame in frames])
-    with Device(EmulatedLine(made, COUNTED)) as device:
+    with emulated_device(made, COUNTED) as device:
         assert device.hello == made.hello
         assert device.hello.model == model.hash
         test = device.self_test()
@@ -180,7 +181,7 @@ def test_samples_on_a_board_are_those_of_python(motion):
     pipeline = load(motion).pipeline("native")
     pipeline.watch = lambda scores: seen.append(scores)
     expected = pipeline.push(samples)
-    with Device(EmulatedLine(made, COUNTED)) as device:
+    with emulated_device(made, COUNTED) as device:
         scores, events = device.samples(samples)
         hello = device.hello
     raw = np.concatenate([s.raw.reshape(len(s), -1) for s in seen])
@@ -218,7 +219,7 @@ def test_a_line_with_noise_is_asked_again_and_nothing_runs_twice(small):
     frames = np.random.default_rng(4).integers(-128, 128, (40, 12)).astype(np.int8)
     native = load_native(small)
     expected = np.stack([native.step(frame)[0].ravel() for frame in frames])
-    with Device(Noisy(EmulatedLine(program(small, "mps2-an386"))), timeout=0.1) as device:
+    with Device(Noisy(EmulatedLine(program(small, "mps2-an386"))), timeout=0.3) as device:
         device.reset()
         got = np.concatenate([device.frames(frame) for frame in frames])
         np.testing.assert_array_equal(got, expected)
@@ -272,11 +273,13 @@ def tools(tmp_path, monkeypatch):
     [
         ("nucleo-l4r5zi", None, ["pio run --project-dir {p} --target upload"]),
         ("teensy41", "/dev/x", ["pio run --project-dir {p} --target upload --upload-port /dev/x"]),
-        ("pico", None, ["arduino-cli compile --fqbn {b.arduino} --output-dir {p}/build {p}",
-                        "picotool load -f -x {p}/build/project.ino.uf2"]),
+        ("pico", None, [
+            "arduino-cli compile --fqbn {b.arduino} --library {p} --output-dir {p}/build "
+            "{p}/examples/small_stream",
+            "picotool load -f -x {p}/build/small_stream.ino.uf2"]),
         ("arduino-nano-33-ble-sense", "/dev/x", [
-            "arduino-cli compile --fqbn {b.arduino} {p}",
-            "arduino-cli upload --fqbn {b.arduino} --port /dev/x {p}"]),
+            "arduino-cli compile --fqbn {b.arduino} --library {p} --upload --port /dev/x "
+            "{p}/examples/small_stream"]),
         ("esp32-s3-devkit", "/dev/x", [
             "idf.py -C {p} -D IDF_TARGET={b.esp_idf} build",
             "idf.py -C {p} -D IDF_TARGET={b.esp_idf} merge-bin",
@@ -286,10 +289,36 @@ def tools(tmp_path, monkeypatch):
 )  # fmt: skip
 def test_projects_are_built_and_flashed_by_their_own_tools(tools, tmp_path, name, port, calls):
     project = tmp_path / "project"
-    project.mkdir()
+    sketch = project / "examples/small_stream/small_stream.ino"
+    sketch.parent.mkdir(parents=True)
+    sketch.touch()
     flash.flash(board(name), project, port)
     expected = [call.format(p=project, b=board(name)) for call in calls]
     assert tools.read_text().splitlines() == expected
+
+
+@pytest.mark.parametrize(("said", "code"), [("passed, 5 steps", 0), ("FAILED in step 2", 1)])
+def test_an_exported_program_is_heard(tools, file, tmp_path, said, code):
+    class Program:
+        """Says something when it starts, which it does over and over."""
+
+        def write(self, data):
+            pass
+
+        def receive(self, timeout):
+            time.sleep(0.05)
+            return f"boot\x1b\r\nedgernn small: self-test {said}\r\nmore".encode()
+
+        def close(self):
+            pass
+
+    port = Pty(Program())
+    try:
+        result = run(file, "--board", "teensy41", "--project", tmp_path, "--port", port.name)
+    finally:
+        port.close()
+    assert result.return_value == code, result.output
+    assert f"edgernn small: self-test {said}" in result.output
 
 
 def test_our_own_image_is_written_by_pyocd(tools, file):
