@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "export": ("edgernn.cli.export", "Write a project for Arduino, PlatformIO, CMake, ESP-IDF …"),
     "verify": ("edgernn.cli.verify", "Check the C against TensorFlow Lite Micro, bit for bit."),
     "profile": ("edgernn.cli.profile", "Measure flash, RAM and instructions of a step."),
+    "report": ("edgernn.cli.report", "Make a page of how good a model is and what it costs."),
     "deploy": ("edgernn.cli.deploy", "Put a model onto a board, which then tests itself."),
     "monitor": ("edgernn.cli.monitor", "Show live what a device hears and how busy it is."),
     "record": ("edgernn.cli.record", "Capture labelled recordings from a device."),
