@@ -32,7 +32,8 @@ def duration(seconds: float | None) -> str:
     """0.00019 -> `190 µs`, 0.25 -> `0.25 s`, 5400 -> `1.5 h`, and days and months beyond."""
     if seconds is None:
         return UNKNOWN
-    length = abs(seconds)
+    if seconds == 0:
+        return f"0{GAP}s"
     for below, unit, factor in (
         (1e-3, "µs", 1e6),
         (0.1, "ms", 1e3),
@@ -40,7 +41,7 @@ def duration(seconds: float | None) -> str:
         (3600.0, "min", 1 / 60),
         (2 * 86400.0, "h", 1 / 3600),
     ):
-        if length < below or (unit == "s" and length == 0):
+        if abs(seconds) < below:
             return f"{seconds * factor:.3g}{GAP}{unit}"
     return f"{seconds / 86400:.3g}{GAP}days"
 
