@@ -127,6 +127,7 @@ EVALUATION = fields(
         needs=["steps", "difference_percent"],
         steps=items(number),
         difference_percent=items(optional(positive)),
+        settled=count,
         also=same_length("steps", "difference_percent"),
     ),
 )

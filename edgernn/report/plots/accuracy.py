@@ -65,9 +65,9 @@ def section(material: Material) -> Section | None:
     columns = ("", "right", *(["macro-F1"] if f1 else []), "of")
     tables = [Table("Accuracy", columns, rows)]
     grouped = [way for way in found if way.found.get("groups")]
-    if not grouped:
-        return Section("accuracy", "Accuracy", note, (), tuple(tables))
     names = list(dict.fromkeys(g for way in grouped for g in way.found["groups"]))
+    if len(names) < 2:
+        return Section("accuracy", "Accuracy", note, (), tuple(tables))
     names.sort(key=lambda g: grouped[0].found["groups"].get(g) or 0.0)
     by_group = [
         (name, *(percent(way.found["groups"].get(name)) for way in grouped)) for name in names

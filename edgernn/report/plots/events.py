@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 SHOWN = 6
 """Keywords in one plot; the table has all."""
 
+REACH = 60.0
+"""False accepts an hour up to which a curve is drawn: nobody would use what has more."""
+
 UPRIGHT = 3
 """Keywords that have a column of the table each; more of them have a row."""
 
@@ -40,7 +43,7 @@ def section(material: Material) -> Section | None:
 def _note(events: dict[str, Any]) -> str:
     stream = []
     if events.get("hours") is not None:
-        stream.append(f"{number(events['hours'])} hours")
+        stream.append(duration(3600 * events["hours"]))
     if events.get("words") is not None:
         stream.append(f"{events['words']:,} words")
     note = f"From one unbroken stream: {', '.join(stream)}. " if stream else ""
@@ -76,13 +79,16 @@ def _row(name: str, found: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _points(found: dict[str, Any]) -> list[tuple[float, float]]:
-    """False accepts an hour and false rejects in percent, in the order of the curve."""
+    """False accepts an hour and false rejects in percent, by threshold.
+
+    In that order neither need be monotone: a false event silences the trigger for a while.
+    """
     points = [
-        (p["false_accepts_per_hour"], 100 * p["false_reject_rate"])
+        (p.get("threshold") or 0.0, p["false_accepts_per_hour"], 100 * p["false_reject_rate"])
         for p in found.get("curve") or []
         if p.get("false_accepts_per_hour") is not None and p.get("false_reject_rate") is not None
     ]
-    return sorted(points, key=lambda p: (p[0], -p[1]))
+    return [(accepts, rejects) for _, accepts, rejects in sorted(points)]
 
 
 def _plot(keywords: dict[str, Any]) -> Plot:
@@ -97,6 +103,7 @@ def _plot(keywords: dict[str, Any]) -> Plot:
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
+        used = 0.0
         for i, (name, found) in enumerate(keywords.items()):
             points = _points(found)
             axes.plot(
@@ -104,12 +111,14 @@ def _plot(keywords: dict[str, Any]) -> Plot:
                 [p[1] for p in points],
                 color=SERIES[i],
                 ls=DASHES[i],
-                drawstyle="steps-post",
+                marker=".",
+                ms=3.5,
                 label=shorten(name, 20),
             )
             point = found.get("operating_point") or {}
             x, y = point.get("false_accepts_per_hour"), point.get("false_reject_rate")
             if x is not None and y is not None:
+                used = max(used, x)
                 label = "operating point" if len(keywords) == 1 else f"{shorten(name, 16)}, in use"
                 axes.plot(
                     [x], [100 * y], MARKERS[i], color=SERIES[i], ms=9, mec=INK, mew=1.2, zorder=5,
@@ -117,7 +126,7 @@ def _plot(keywords: dict[str, Any]) -> Plot:
                 )  # fmt: skip
         # Both axes begin at 0, which a logarithm has not: linear near 0, then logarithmic.
         axes.set_xscale("symlog", linthresh=1.0, linscale=0.8)
-        axes.set_xlim(left=-0.03)
+        axes.set_xlim(-0.03, min(axes.get_xlim()[1], max(REACH, 2 * used)))
         axes.set_ylim(bottom=-1, top=max(10.0, min(101.0, axes.get_ylim()[1])))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.grid()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgernn.report.figures import BLUE, GRID, INK, SOFT
 from edgernn.report.numbers import UNKNOWN, number
@@ -22,9 +22,7 @@ def section(material: Material) -> Section | None:
     points = [(step, value) for step, value in pairs if value is not None]
     if not points:
         return None
-    above = [i for i, (_, value) in enumerate(points) if value > SETTLED]
-    after = above[-1] + 1 if above else 0
-    settled = number(points[after][0]) if after < len(points) else f"{UNKNOWN} (not within these)"
+    settled = _settled(found, points)
     rows = [
         (f"below {SETTLED:g} % from step", settled),
         (f"difference at step {number(points[0][0])}", f"{number(points[0][1])} %"),
@@ -36,6 +34,15 @@ def section(material: Material) -> Section | None:
     )
     table = Table("Warm-up", ("", "value"), rows)
     return Section("warmup", "Warm-up", note, (_plot(points, settled),), (table,))
+
+
+def _settled(found: dict[str, Any], points: list[tuple[float, float]]) -> str:
+    """As it was measured, or from the points that are drawn."""
+    if found.get("settled") is not None:
+        return number(found["settled"] + 1)
+    above = [i for i, (_, value) in enumerate(points) if value > SETTLED]
+    after = above[-1] + 1 if above else 0
+    return number(points[after][0]) if after < len(points) else f"{UNKNOWN} (not within these)"
 
 
 def _plot(points: list[tuple[float, float]], settled: str) -> Plot:
