@@ -14,7 +14,7 @@ from edgernn.configuration import read_configuration
 from edgernn.errors import InputError
 
 RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
-    "keyword": {"architecture": "crnn-m", "front_end": {"kind": "audio"}},
+    "keyword": {"architecture": "spectral-m", "front_end": {"kind": "audio"}},
     "activity": {
         "architecture": "gru-s",
         "pattern": "{group}_{trial}_sw",

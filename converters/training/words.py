@@ -17,6 +17,7 @@ from converters.training.augment.audio import (
     AudioAugmentation,
     mask,
     noise,
+    splice,
     vary_spectrum,
     vary_word,
 )
@@ -65,6 +66,11 @@ class Words:
         place = chosen[int(random.integers(len(chosen)))]
         return self.clips[place], self.classes[place]
 
+    def other(self, word: int, random: Random) -> Array:
+        """Any clip of this class."""
+        alike = [i for i, c in enumerate(self.classes) if c == word]
+        return self.clips[alike[int(random.integers(len(alike)))]]
+
 
 @dataclass(frozen=True)
 class Section:
@@ -107,6 +113,8 @@ def _say(
     length, ends = len(parts[0]), []
     while length < _SECTION * rate:
         clip, word = words.draw(random)
+        if word and random.random() < how.splices:
+            clip = splice(clip, words.other(word, random), rate, random)
         said = vary_word(clip, rate, how, random) * np.float32(loud)
         pause = random.uniform(*_PAUSE) + (random.random() < 0.1)
         ends.append((length / rate, (length + len(said)) / rate, word))

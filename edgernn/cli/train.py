@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", help="Folder of what comes out (default: build/RECIPE).")
 @click.option("--resume", is_flag=True, help="Go on with the training in the output folder.")
 @click.option("--tensorboard", is_flag=True, help="Also write what TensorBoard shows.")
+@click.option("--no-report", is_flag=True, help="Train only, without judging it at the end.")
 @click.option("--dry-run", is_flag=True, help="Show data and costs, and do not train.")
 def command(
     recipe: str,
@@ -50,6 +51,7 @@ def command(
     output: str | None,
     resume: bool,
     tensorboard: bool,
+    no_report: bool,
     dry_run: bool,
 ) -> int:
     """Train RECIPE (keyword, activity, anomaly or forecast) and convert what comes out.
@@ -98,6 +100,10 @@ def command(
     for suffix in (".keras", ".tflite"):
         path = trained.folder / f"{settings.name}{suffix}"
         console.print(f"{path}: {path.stat().st_size:,} bytes", soft_wrap=True)
+    if not no_report and "evaluate" in trained.document:
+        from edgernn.cli.train_report import report
+
+        report(settings, trained.document["evaluate"])
     return 0
 
 

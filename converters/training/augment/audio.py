@@ -17,6 +17,8 @@ Random = np.random.Generator
 
 _GRAIN: Final = 0.032
 """Seconds of a grain of `stretch`."""
+_FADE: Final = 0.01
+"""Seconds over which takes are spliced."""
 _SEARCH: Final = 0.01
 """Seconds by which a grain may move to go on smoothly."""
 
@@ -31,6 +33,7 @@ class AudioAugmentation:
         vocal_tract: most by which the frequency axis is scaled: a longer or shorter vocal tract.
             Jaitly and Hinton, "Vocal Tract Length Perturbation improves speech recognition", 2013.
         formants: how far the frequency axis is bent, as a share of all bands, standard deviation.
+        splices: share of words whose first part is of one take and whose second of another.
         equaliser: of a random filter, standard deviation in nepers.
         quieter, louder: range of loudness, dB.
         snr_low, snr_high: range of noise below the words, dB.
@@ -39,14 +42,15 @@ class AudioAugmentation:
             Park et al., "SpecAugment", Interspeech 2019.
     """
 
-    speed: float = 0.25
-    tempo: float = 0.1
-    vocal_tract: float = 0.2
-    formants: float = 0.06
+    speed: float = 0.3
+    tempo: float = 0.15
+    vocal_tract: float = 0.25
+    formants: float = 0.08
+    splices: float = 0.5
     equaliser: float = 1.5
-    quieter: float = 20.0
-    louder: float = 6.0
-    snr_low: float = 5.0
+    quieter: float = 10.0
+    louder: float = 10.0
+    snr_low: float = 10.0
     snr_high: float = 45.0
     band_masks: int = 2
     band_width: float = 0.2
@@ -63,6 +67,20 @@ def vary_word(samples: Array, rate: float, how: AudioAugmentation, random: Rando
         said = stretch(said, rate, how.tempo, random)
     louder: Array = said * np.float32(10 ** (random.uniform(-3, 3) / 20))
     return louder
+
+
+def splice(first: Array, second: Array, rate: float, random: Random) -> Array:
+    """The beginning of one take of a word and the end of another, equally loud."""
+    share = random.uniform(0.3, 0.7)
+    fade = int(_FADE * rate)
+    begin, end = first[: int(share * len(first))], second[int(share * len(second)) - fade :]
+    if min(len(begin), len(end)) <= 2 * fade:
+        return first
+    loud = [np.sqrt(np.mean(np.square(take)) + 1e-9) for take in (first, second)]
+    end = end * np.float32(loud[0] / loud[1])
+    ramp = np.linspace(0.0, 1.0, fade, dtype=np.float32)
+    between = begin[-fade:] * (1 - ramp) + end[:fade] * ramp
+    return np.concatenate([begin[:-fade], between, end[fade:]])
 
 
 def stretch(samples: Array, rate: float, amount: float, random: Random) -> Array:

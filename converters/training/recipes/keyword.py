@@ -66,7 +66,8 @@ def front_end_of(settings: Settings, recordings: Sequence[Labelled]) -> AudioFro
         raise InputError(
             f"front end '{settings.front_end['kind']}': the recipe keyword needs kind = \"audio\""
         )
-    given = {"bands": 32, **settings.front_end, "kind": "audio"}
+    # The floor is that of quiet speech: how silent a room was says nothing about the word.
+    given = {"bands": 32, "floor": 0.01, **settings.front_end, "kind": "audio"}
     given.setdefault("rate", round(recordings[0].rate))
     given.setdefault("window", min(1024, round(0.032 * given["rate"])))
     given.setdefault("hop", min(given["window"], round(0.02 * given["rate"])))
@@ -152,9 +153,21 @@ def train(
             name: sorted({r.group for r in part}) for name, part in task.parts._asdict().items()
         },
         "recordings": {name: len(part) for name, part in task.parts._asdict().items()},
+        "evaluate": _judged_by(settings, task),
     }
     (settings.folder / CHECKPOINT).unlink(missing_ok=True)
     return write(settings, model, made, history, facts)
+
+
+def _judged_by(settings: Settings, task: Task) -> list[str]:
+    """Flags of `edgernn evaluate`: who was never heard; an hour of streams if there are keywords."""
+    groups = [sorted({r.group for r in part if r.label is not None}) for part in task.parts]
+    trained_on, _, test = groups
+    flags = ["--test", ",".join(test)] if test else []
+    if not settings.keywords:
+        return ["--task", "clips", *flags]
+    chosen_on = ["--choose-on", ",".join(trained_on)] if test else []
+    return ["--task", "events", "--hours", "1", *flags, *chosen_on]
 
 
 def streams_of(settings: Settings, task: Task) -> WordStreams:
