@@ -160,7 +160,7 @@ def train(
 
 
 def _judged_by(settings: Settings, task: Task) -> list[str]:
-    """Flags of `edgernn evaluate`: who was never heard; an hour of streams if there are keywords."""
+    """Flags of `edgernn evaluate`: who was never heard, and an hour of streams for keywords."""
     groups = [sorted({r.group for r in part if r.label is not None}) for part in task.parts]
     trained_on, _, test = groups
     flags = ["--test", ",".join(test)] if test else []
