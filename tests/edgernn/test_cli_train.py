@@ -64,7 +64,7 @@ def recipe(monkeypatch):
         for suffix in (".keras", ".tflite"):
             (settings.folder / f"{settings.name}{suffix}").write_bytes(b"model")
         (settings.folder / "training.json").write_text("{}")
-        return types.SimpleNamespace(folder=settings.folder)
+        return types.SimpleNamespace(folder=settings.folder, document={})
 
     module = types.SimpleNamespace(plan=plan, train=train)
     monkeypatch.setitem(sys.modules, "converters.training.recipes.keyword", module)

@@ -46,7 +46,7 @@ class AudioAugmentation:
     tempo: float = 0.15
     vocal_tract: float = 0.25
     formants: float = 0.08
-    splices: float = 0.5
+    splices: float = 0.7
     equaliser: float = 1.5
     quieter: float = 10.0
     louder: float = 10.0
