@@ -6,11 +6,11 @@ the interpreter stands behind the same `NAME_step`, and the state is in `NAME_st
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -153,7 +153,9 @@ def _added(op: str) -> str:
 
 
 def arena_bytes(data: bytes) -> int:
-    """Bytes of the arena that the reference kernels use for a model, measured in the wheel here.
+    """Bytes of the smallest arena in which the wheel's reference kernels run a model, to 16 bytes.
+
+    That is more than TFLM calls used: its planner needs room while it allocates.
 
     Raises:
         MissingDependencyError: `tflite-micro` is not installed.
@@ -166,29 +168,35 @@ def arena_bytes(data: bytes) -> int:
             "the arena is measured in TensorFlow Lite Micro: run `pip install tflite-micro` "
             "(Linux, x86-64)"
         ) from None
-    size = max(10 * len(data), 1 << 18)
-    try:
-        interpreter = runtime.Interpreter.from_bytes(data, arena_size=size)
-        interpreter.invoke()
-        text = _printed(interpreter.print_allocations)
-    except RuntimeError as error:
-        raise ModelFileError(f"TensorFlow Lite Micro refuses the model: {error}") from None
-    found = re.search(r"Arena allocation total (\d+) bytes", text)
-    if found is None:
-        raise ModelFileError("TensorFlow Lite Micro does not tell the size of the arena")
-    return int(found[1])
 
-
-def _printed(call: Any) -> str:
-    """What C++ code prints to the standard error."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
+    def runs(size: int) -> bool:
         try:
-            call()
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-        file.seek(0)
-        return file.read().decode("utf-8", "replace")
+            runtime.Interpreter.from_bytes(data, arena_size=size).invoke()
+        except RuntimeError:
+            return False
+        return True
+
+    low, high = 0, 1 << 16
+    with _silent():
+        while not runs(high):
+            low, high = high, 2 * high
+            if high > max(64 * len(data), 1 << 24):
+                raise ModelFileError("TensorFlow Lite Micro refuses the model")
+        while high - low > 16:
+            middle = (low + high) // 32 * 16
+            low, high = (low, middle) if runs(middle) else (middle, high)
+    return high
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing of what C++ code prints to the standard error is seen."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

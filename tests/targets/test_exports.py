@@ -351,7 +351,8 @@ def test_models_that_no_program_fits_are_refused(tmp_path):
     with pytest.raises(UnsupportedError, match="has 2 and 1: use the C from `edgernn compile`"):
         export(data, "cmake", tmp_path / "p")
     masked = with_metadata(
-        step_model("gru", "int8", features=4), Metadata(mask=0.0, masked_output=(0.0,) * 12)
+        step_model("gru", "int8", features=4, units=8, classes=2),
+        Metadata(mask=0.0, masked_output=(0.0,) * 2),
     )
     with pytest.raises(UnsupportedError, match="with masks has no export for TensorFlow Lite"):
         export(masked, "tflm", tmp_path / "p")
