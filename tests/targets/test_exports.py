@@ -72,8 +72,7 @@ def test_every_format_has_a_readme_of_one_page(folders, kind):
     assert HOOKS[kind].split("/")[-1] in text
     assert "self-test passed, 12 steps" in text
     assert "100 a second, int32, 3 values each (x, y, z)" in text
-    if kind != "tflm":
-        assert any(words in text for words in ("not at hand", "were not run", "were booted"))
+    assert "not at hand" in text or "were booted" in text
 
 
 # What the files say to the tools
