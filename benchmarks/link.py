@@ -26,7 +26,7 @@ from edgernn.link.device import Device
 from edgernn.link.ports import BAUD, PacedLine
 from edgernn.model import Model
 from targets.device import build_device
-from targets.emulated import EmulatedLine
+from targets.emulated import COUNTED, EmulatedLine
 
 BOARDS = "netduinoplus2,mps2-an386"
 
@@ -73,7 +73,7 @@ def _frames(
     shape = (count, *model.frames.shape)
     frames = random.integers(info.min, info.max, shape, endpoint=True).astype(model.x.dtype)
     expected = model.stream("native").push_raw(frames).reshape(count, -1)
-    line = PacedLine(EmulatedLine(build_device(model, board, emulated=True)))
+    line = PacedLine(EmulatedLine(build_device(model, board, emulated=True), COUNTED))
     with Device(line, timeout=10.0) as device:
         line.sent = line.received = 0
         begin = time.monotonic()
@@ -95,7 +95,7 @@ def _samples(
     samples = (random.normal(0, 1, shape) * loud).clip(-32768, 32767).astype(front_end.sample_dtype)
     events = pipeline.push(samples)
     expected = np.concatenate([scores.raw.reshape(len(scores), -1) for scores in seen])
-    line = PacedLine(EmulatedLine(build_device(model, board, emulated=True)))
+    line = PacedLine(EmulatedLine(build_device(model, board, emulated=True), COUNTED))
     with Device(line, timeout=10.0) as device:
         line.sent = line.received = 0
         begin = time.monotonic()

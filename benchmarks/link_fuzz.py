@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import argparse
 import signal
+import struct
 import sys
 import tempfile
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +47,14 @@ def frame(random: Random) -> bytes:
     return encode(Message(kind, random.randrange(65536), payload(random)))
 
 
+def foreign(random: Random) -> bytes:
+    """A whole frame of another version, made of one that fits into a single COBS block or two."""
+    body = bytes((random.randrange(2, 256), 1, 2, 3)) + random.randbytes(8).replace(b"\0", b"\1")
+    body += struct.pack("<I", zlib.crc32(body))
+    parts = body.split(b"\0")
+    return b"\0" + b"".join(bytes((len(part) + 1,)) + part for part in parts) + b"\0"
+
+
 def changed(random: Random) -> bytes:
     data = bytearray(frame(random))
     for _ in range(random.choice((1, 1, 2, 5))):
@@ -62,7 +72,7 @@ def garbage(random: Random) -> bytes:
 
 
 def cases(random: Random) -> bytes:
-    kinds: tuple[Callable[[Random], bytes], ...] = (frame, changed, cut, garbage)
+    kinds: tuple[Callable[[Random], bytes], ...] = (frame, changed, cut, garbage, foreign)
     return b"".join(random.choice(kinds)(random) for _ in range(random.choice((1, 1, 2, 4))))
 
 
