@@ -161,13 +161,14 @@ def _progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
     console = Console(stderr=True, markup=False)
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     rest = (TimeRemainingColumn(), TextColumn("{task.fields[words]}", markup=False))
-    with Progress(*columns, *rest, console=console, transient=True) as bar:
+    quiet = not console.is_terminal  # where rich would leave an empty line
+    with Progress(*columns, *rest, console=console, transient=True, disable=quiet) as bar:
         task = bar.add_task(what, total=None, words="")
         last = ""
 
         def told(done: int, total: int, words: str) -> None:
             nonlocal last
-            if not console.is_terminal and words.partition(":")[0] != last:
+            if quiet and words.partition(":")[0] != last:
                 last = words.partition(":")[0]
                 click.echo(f"{what} {done:,} of {total:,} {words}", err=True)
             bar.update(task, completed=done, total=total, words=words)

@@ -80,7 +80,7 @@ def recipe(monkeypatch):
 def refused(capsys, *arguments):
     assert run("train", *arguments) == 2
     told = capsys.readouterr()
-    lines = told.err.strip().splitlines()
+    lines = told.err.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("edgernn: ")
     return lines[0]
