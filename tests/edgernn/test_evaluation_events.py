@@ -288,3 +288,15 @@ def test_what_has_no_events():
         event_document.events_document(
             Subject(tone_model(), "auto"), tones(("x",)), without, settings, silent
         )
+
+
+def test_of_equal_scores_the_first_label_fires():
+    config = {"kind": "trigger", "threshold": 0.5, "pause": 0.05}
+    trigger = detectors.read(config, facts())
+    predictions = np.full((30, 3), -128, np.int8)
+    predictions[5:20] = 60
+    recorded = Recorded(times(30), trigger.scorer(predictions))
+    found = [(trigger.labels[one.label].name, one.row) for one in recorded.firings(trigger)]
+    assert found == [("silence", 5), ("yes", 10), ("no", 15)]
+    expected = pushed(trigger, predictions, times(30))
+    assert [name for name, _ in found] == [event.label for event in expected]
