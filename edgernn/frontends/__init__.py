@@ -48,8 +48,9 @@ class Frames:
 class FrontEndStream(Protocol):
     """One stream of samples on its way through a front end."""
 
-    counters: dict[str, int]
-    """What went wrong so far, by name: gaps, clipped values …"""
+    @property
+    def counters(self) -> dict[str, int]:
+        """What went wrong so far, by name: gaps, clipped values …"""
 
     def push(self, samples: Array, times: Array | None = None) -> Frames:
         """Any number of samples `(n,)` or `(n, channels)`; any split gives the same frames."""

@@ -4,7 +4,7 @@ Times are microseconds. The grid starts with the first sample; each of its point
 between the samples around it. Between two samples further apart than `max_gap` the policy holds:
 `interpolate` goes on as before, `hold` repeats the last sample, `reset` leaves the gap out and
 begins a new grid behind it. So does a step of the clock: back by more than `max_gap`, or ahead by
-more than `JUMP`. A sample that is not later than the one before is dropped.
+more than both `JUMP` and `max_gap`. A sample that is not later than the one before is dropped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 POLICIES: Final = ("interpolate", "hold", "reset")
 JUMP: Final = 60_000_000
-"""Microseconds: a longer gap is a step of the clock, whatever the policy."""
+"""Microseconds: a longer gap is a step of the clock, whatever the policy; or `max_gap` is."""
 FINE: Final = 8
 """Bits behind the point of the grid's times."""
 WEIGHT: Final = 15
@@ -89,7 +89,7 @@ class Resampler:
             counters["late"] += 1
             return last
         gap = apart > grid.max_gap
-        if apart < 0 or apart > JUMP:
+        if apart < 0 or apart > max(JUMP, grid.max_gap):
             counters["clock_jumps"] += 1
             self._begin(i, time, plan, anew=True)
             return i

@@ -27,7 +27,7 @@ void edgernn_resampler_take(const edgernn_grid_t *grid, edgernn_resampler_t *r, 
   } else if (-grid->max_gap <= apart && apart <= 0) {
     r->late++;
     r->taking = 0;
-  } else if (apart < 0 || apart > JUMP) {
+  } else if (apart < 0 || (apart > JUMP && apart > grid->max_gap)) {
     r->clock_jumps++;
     begin(grid, r, 1);
   } else if (apart > grid->max_gap) {

@@ -246,3 +246,14 @@ def test_wrong_samples_and_states_are_refused():
         stream.push(np.zeros((4, 3)), np.zeros(3, np.int64))
     with pytest.raises(StateError, match="no saved state"):
         stream.restore(b"[1, 2")
+
+
+def test_readings_minutes_apart_are_no_steps_of_the_clock():
+    front_end = SensorFrontEnd(1 / 300, ("t",))
+    times = np.arange(6, dtype=np.int64) * 300_000_000
+    times[4:] += 1_000_000_000  # and a gap is still one
+    stream = front_end.stream()
+    frames = stream.push(np.arange(6.0), times)
+    assert stream.counters["clock_jumps"] == 1
+    np.testing.assert_array_equal(np.flatnonzero(frames.breaks), [4])
+    np.testing.assert_allclose(frames.features[:, 0] * front_end.scale, range(6), atol=1e-3)

@@ -104,3 +104,15 @@ def test_bit_exact(case, timed, core):
     np.testing.assert_array_equal([f for f, _, _ in found], expected.features)
     np.testing.assert_array_equal([t for _, t, _ in found], expected.times)
     np.testing.assert_array_equal([b for _, _, b in found], expected.breaks)
+
+
+def test_readings_minutes_apart_are_no_steps_of_the_clock():
+    front_end = SensorFrontEnd(1 / 300, ("t",))
+    times = np.arange(40, dtype=np.int64) * 300_000_000
+    times[30:] += 1_000_000_000  # a gap that is one
+    samples = front_end.from_real(np.arange(40.0)[:, np.newaxis])
+    expected = front_end.stream().push(samples, times)
+    found = frames_of(front_end, compiled(front_end, "host"), samples, times, 7)
+    np.testing.assert_array_equal([f for f, _, _ in found], expected.features)
+    np.testing.assert_array_equal([t for _, t, _ in found], expected.times)
+    assert [b for _, _, b in found] == [k == 30 for k in range(40)]
