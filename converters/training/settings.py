@@ -16,12 +16,25 @@ from edgernn.errors import InputError
 RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "keyword": {"architecture": "spectral-m", "front_end": {"kind": "audio"}},
     "activity": {
-        "architecture": "gru-s",
+        "architecture": "crnn-m",
         "pattern": "{group}_{trial}_sw",
         "front_end": {"kind": "sensor"},
+        "fit": {"batch": 32, "epochs": 45, "learning_rate": 5e-3},
     },
-    "anomaly": {"architecture": "gru-s", "front_end": {"kind": "sensor"}},
-    "forecast": {"architecture": "gru-s", "front_end": {"kind": "sensor"}},
+    "anomaly": {
+        "architecture": "gru-s",
+        "front_end": {"kind": "sensor"},
+        "split": {"validation": 0.02, "test": 0.91},
+        "precision": "int16x8",
+        "fit": {"batch": 16, "epochs": 40},
+    },
+    "forecast": {
+        "architecture": "gru-s",
+        "front_end": {"kind": "sensor"},
+        "split": {"validation": 0.1, "test": 0.3},
+        "precision": "int16x8",
+        "fit": {"batch": 32, "epochs": 30},
+    },
 }
 """What each recipe begins with; all else is as in the classes below."""
 
