@@ -28,6 +28,14 @@ def test_a_frame_byte_by_byte():
     assert encode(Message(2, 0x0304, b"\x05\0\x06")) == expected
 
 
+@pytest.mark.parametrize("size", [245, 246, 247, 254, 255, 500, 508, 600])
+def test_long_payloads_without_a_zero(size):
+    message = Message(1, 0x0101, b"\x07" * size)
+    frame = encode(message)
+    assert frame[1] == 0xFF or size < 247
+    assert Receiver().feed(frame) == [message]
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=600)), max_size=5),
