@@ -47,4 +47,5 @@ def test_an_hour_ahead_is_better_known_than_that_all_stays_as_it_is(tmp_path):
         forecasts.errors(runs, front_end, recordings, horizon), horizon, "deg F"
     )
     assert found["count"] > 6000
-    assert found["mae"]["quantized"] < found["mae"]["persistence"] < found["mae"]["seasonal"]
+    # The loss is nearly quadratic at errors this small, so it is the squares that it makes less of.
+    assert found["rmse"]["quantized"] < found["rmse"]["persistence"] < found["rmse"]["seasonal"]
