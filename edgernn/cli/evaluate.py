@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +129,9 @@ def command(file: Path, **options: Any) -> None:
     if options["write"] and not (options["choose_on"] or options["normal"]):
         raise click.UsageError("--write needs thresholds: --choose-on GROUPS, or --normal")
     if options["report"] is not None:  # before hours of sound
-        import_module("edgernn.report.folder").check_place(options["report"].resolve())
+        from edgernn.report.folder import check_place
+
+        check_place(options["report"].resolve())
     model = load(file)
     try:
         if options["normal"] is not None:
@@ -160,8 +161,9 @@ def command(file: Path, **options: Any) -> None:
         _configured(model, detector).save(options["write"])
         click.echo(f"{options['write']}: the model with these thresholds")
     if options["report"] is not None:
-        page = import_module("edgernn.report").write_report(options["report"], document)
-        click.echo(f"{page}: the report")
+        from edgernn.report import write_report
+
+        click.echo(f"{write_report(options['report'], document)}: the report")
 
 
 def _configured(model: Model, detector: dict[str, Any]) -> Model:

@@ -76,6 +76,17 @@ def test_clips_quantized_and_float(folder, capsys):
     assert set(document) >= {"warmup", "drift"}
 
 
+def test_a_report_beside_it(folder, capsys):
+    pytest.importorskip("matplotlib", reason='no plots: pip install "edgernn[report]"')
+    arguments = ("--data", "words", *PATTERN, "--task", "clips", *HERE)
+    assert run("evaluate", "m.tflite", *arguments, "--report", "page") == 0
+    assert "page/index.html: the report" in capsys.readouterr().out
+    assert Path("page/index.html").stat().st_size > 10_000
+    assert run("evaluate", "m.tflite", *arguments, "--report", "words") == 2
+    assert "words" in capsys.readouterr().err
+    assert len(list(Path("words").iterdir())) == 24
+
+
 def test_events_with_thresholds_of_other_groups_written_back(folder, capsys):
     streams = ("--hours", "0.05", "--pause", "0.3", "0.8", "--keyword", "a", "--false-accepts", "0")
     groups = ("--choose-on", "ann,bob", "--test", "eve")
