@@ -60,10 +60,12 @@ def test_flags_change_the_file_and_the_file_the_recipe(toml, tmp_path):
     assert settings.augmentation == {"noise": [5, 20]}
 
 
-def test_a_front_end_of_another_kind_replaces_the_recipes(tmp_path):
-    given = {"kind": "micro"}
-    settings = resolve("keyword", {"data": "x", "front_end": given})
-    assert settings.front_end == given
+def test_a_front_end_of_another_kind_replaces_the_files():
+    file = {"data": "x", "front_end": {"kind": "audio", "bands": 32}}
+    assert resolve("keyword", file, {"front_end": {"kind": "micro"}}).front_end == {"kind": "micro"}
+    assert resolve("keyword", file, {"front_end": {"low": 99.0}}).front_end == {
+        **RECIPES["keyword"]["front_end"], "kind": "audio", "bands": 32, "low": 99.0,
+    }  # fmt: skip
 
 
 def test_sets_are_no_paths():
