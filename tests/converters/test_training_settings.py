@@ -142,8 +142,8 @@ class TestFolder:
             r"fit.epochs was 3 and is 4\)",
         ):
             begin(settings(architecture="gru-s", fit={"epochs": 4}), resume=True)
-        with pytest.raises(InputError, match=r"augmentation.noise was None and is"):
-            same = {"architecture": "lstm-s", "fit": {"epochs": 3}}
+        same = {"architecture": "lstm-s", "fit": {"epochs": 3}}
+        with pytest.raises(InputError, match=r"augmentation\.noise was None and is"):
             begin(settings(**same, augmentation={"noise": 1}), resume=True)
 
     def test_what_no_result_depends_on_may_change(self, settings):
