@@ -17,7 +17,6 @@ RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "keyword": {"architecture": "spectral-m", "front_end": {"kind": "audio"}},
     "activity": {
         "architecture": "crnn-m",
-        "pattern": "{group}_{trial}_sw",
         "front_end": {"kind": "sensor"},
         "fit": {"batch": 32, "epochs": 45, "learning_rate": 5e-3},
     },
