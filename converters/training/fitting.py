@@ -47,12 +47,14 @@ class Batch(NamedTuple):
 
     `x` is float32 `(rows, context + frames, features)`; `y` is int `(rows, outputs of frames)` or
     float32 `(…, values)`; `weight` is float32 `(rows, outputs)`, 0 where nothing is to be learned:
-    while the network warms up, behind the end, where the truth is not certain.
+    while the network warms up, behind the end, where the truth is not certain. `fresh`, bool
+    `(rows,)`, tells which rows begin anew with this batch, whose state is not carried.
     """
 
     x: Array
     y: Array
     weight: Array
+    fresh: Array | None = None
 
 
 class Batches(Protocol):
@@ -174,16 +176,19 @@ class _Run:
         self._sum = np.zeros(2)
         self.forget()
 
-    def forget(self) -> None:
-        """Every stream begins anew."""
+    def forget(self, rows: Array | None = None) -> None:
+        """These streams begin anew, or all."""
         for state in self._states:
-            state.assign(np.zeros(state.shape, np.float32))
+            kept = 0.0 if rows is None else 1.0 - rows.astype(np.float32)[:, np.newaxis]
+            state.assign(state.numpy() * kept)
 
     def step(self, batch: Batch) -> None:
         """One step of the optimiser."""
         self._optimizer.learning_rate.assign(_rate(self._count, self.total, self.settings))
         share = min(_AVERAGED, (1 + self._count) / (10 + self._count))
-        value = self._train(*(tf.constant(part) for part in batch), tf.constant(share, tf.float32))
+        if batch.fresh is not None and batch.fresh.any():
+            self.forget(batch.fresh)
+        value = self._train(*map(tf.constant, batch[:3]), tf.constant(share, tf.float32))
         self._sum += (float(value), 1.0)
         self._count += 1
 

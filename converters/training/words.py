@@ -7,7 +7,7 @@ its class is to be said for a moment; while it is being said anything goes; else
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -40,6 +40,8 @@ _SECTION: Final = 4.0
 """Seconds of a section, at least."""
 _CALM: Final = 0.3
 """Weight of background: there is much more of it."""
+_FRESH: Final = 0.15
+"""Share of windows at which a stream begins anew: somebody speaks as soon as the device listens."""
 _AGAIN: Final = 4
 """Epochs that hear the same words."""
 
@@ -74,11 +76,15 @@ class Words:
 
 @dataclass(frozen=True)
 class Section:
-    """Features `(frames, bands)`, and what is to be said at each: class and weight."""
+    """Features `(frames, bands)`, and what is to be said at each: class and weight.
+
+    `first` is the frame with which the first word begins.
+    """
 
     features: Array
     classes: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float32]
+    first: int
 
 
 def section(words: Words, front_end: FrontEnd, how: AudioAugmentation, random: Random) -> Section:
@@ -93,14 +99,14 @@ def section(words: Words, front_end: FrontEnd, how: AudioAugmentation, random: R
         said = (times > end - EARLY) & (times <= end + LATE)
         classes[said], weights[said] = word, 1.0
         weights[(times > end + LATE) & (times <= end + LATE + FADING)] = 0.0
-    return Section(features, classes, weights)
+    return Section(features, classes, weights, int(np.searchsorted(times, ends[0][0])))
 
 
 def varied(made: Section, front_end: FrontEnd, how: AudioAugmentation, random: Random) -> Section:
     """The same, said by another vocal tract into another microphone."""
     features = vary_spectrum(made.features, how, random)
     features = mask(features, front_end.frame_rate, how, random)
-    return Section(features.astype(np.float32), made.classes, made.weights)
+    return replace(made, features=features.astype(np.float32))
 
 
 def _say(
@@ -144,7 +150,8 @@ class WordStreams:
 
     `context` and `stride` are those of the architecture. What is said in them is made anew every
     `_AGAIN` epochs, whose vocal tracts, microphones and masks differ: to make the samples is what
-    takes long.
+    takes long. Now and then a row begins anew, with a word at once; `still` is the frame that a
+    network takes for nothing, the mean of all.
     """
 
     words: Words
@@ -157,6 +164,7 @@ class WordStreams:
     context: int = 0
     stride: int = 1
     carried: bool = True
+    still: Array | float = 0.0
 
     def __post_init__(self) -> None:
         self._next = (-1, -1)
@@ -173,8 +181,8 @@ class WordStreams:
                     row.window()
         windows = [row.window() for row in self._rows]
         self._next = (epoch, index + 1)
-        x, y, weight = (np.stack(parts) for parts in zip(*windows, strict=True))
-        return Batch(x, y[:, :: self.stride], weight[:, :: self.stride])
+        x, y, weight, fresh = (np.stack(parts) for parts in zip(*windows, strict=True))
+        return Batch(x, y[:, :: self.stride], weight[:, :: self.stride], fresh)
 
     def _begin(self, epoch: int) -> None:
         rows = range(self.rows)
@@ -210,12 +218,22 @@ class _Row:
 
     def __init__(self, streams: WordStreams, said: _Said, random: Random) -> None:
         self._streams, self._said, self._random, self._count = streams, said, random, 0
-        first = self._section()
-        before = np.repeat(first.features[:1], streams.context, 0)
-        self._x = np.concatenate([before, first.features])
-        self._y, self._weight = first.classes, first.weights.copy()
-        # A stream that has just begun knows nothing yet.
-        self._weight[: streams.context] = 0.0
+        self._begin(0)
+
+    def _begin(self, frames: int) -> None:
+        """Anew, with a section from so many frames before its first word on."""
+        section = self._section()
+        start = section.first - frames if frames else 0
+        self._x = np.concatenate([self._nothing(), section.features[max(0, start) :]])
+        self._y = section.classes[max(0, start) :]
+        self._weight = section.weights[max(0, start) :]
+
+    def _nothing(self) -> Array:
+        """What a stream that has just begun has behind it."""
+        made = self._streams
+        frames = np.empty((made.context, made.front_end.frame_shape[0]), np.float32)
+        frames[:] = made.still
+        return frames
 
     def _section(self) -> Section:
         made = self._streams
@@ -223,9 +241,12 @@ class _Row:
         self._count += 1
         return varied(raw, made.front_end, made.augmentation, self._random)
 
-    def window(self) -> tuple[Array, Array, Array]:
-        """The next one, with the context in front of its frames."""
+    def window(self) -> tuple[Array, Array, Array, bool]:
+        """The next one, with the context in front of its frames, and whether it begins anew."""
         made = self._streams
+        fresh = self._random.random() < _FRESH
+        if fresh:
+            self._begin(int(self._random.integers(1, 6)))
         while len(self._y) < made.frames:
             more = self._section()
             self._x = np.concatenate([self._x, more.features])
@@ -235,4 +256,4 @@ class _Row:
         y, weight = self._y[: made.frames], self._weight[: made.frames]
         self._x, self._y = self._x[made.frames :], self._y[made.frames :]
         self._weight = self._weight[made.frames :]
-        return x, y, weight
+        return x, y, weight, fresh

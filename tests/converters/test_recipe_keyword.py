@@ -100,7 +100,9 @@ def test_a_word_is_to_be_said_when_it_ends():
 
 def test_rows_are_endless_and_any_window_can_be_made_alone():
     def streams():
-        return WordStreams(words(), FRONT_END, QUIET, 2, 50, 4, seed=5, context=8, stride=2)
+        return WordStreams(
+            words(), FRONT_END, QUIET, 6, 50, 4, seed=5, context=8, stride=2, still=0.5
+        )
 
     whole = streams()
     windows = [whole.batch(1, k) for k in range(4)]
@@ -108,9 +110,12 @@ def test_rows_are_endless_and_any_window_can_be_made_alone():
     for a, b in zip(windows[3], alone, strict=True):
         np.testing.assert_array_equal(a, b)
     for before, after in pairwise(windows):
-        np.testing.assert_array_equal(before.x[:, -8:], after.x[:, :8])
-        assert before.x.shape == (2, 58, 16)
-        assert before.y.shape == before.weight.shape == (2, 25)
+        carried = ~after.fresh
+        np.testing.assert_array_equal(before.x[carried, -8:], after.x[carried, :8])
+        assert (after.x[after.fresh, :8] == 0.5).all()
+        assert before.x.shape == (6, 58, 16)
+        assert before.y.shape == before.weight.shape == (6, 25)
+    assert any(one.fresh.any() for one in windows)
     assert not np.array_equal(windows[0].x, streams().batch(9, 0).x)
 
 

@@ -127,6 +127,7 @@ def train(
     keras.utils.clear_session()
     streams = streams_of(settings, task)
     shape = shape_of(settings, task, streams)
+    streams.still = shape.mean
     model = architectures.build(settings.architecture, shape)
     twin = architectures.build_carried(settings.architecture, shape, streams.rows)
     validation = Validation(task)
