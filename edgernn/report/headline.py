@@ -71,8 +71,10 @@ def _right(section: dict[str, Any], what: str, path: tuple[str, ...]) -> list[st
         beside.append(f"float: {percent(exact['accuracy'])}")
     if mine.get("macro_f1") is not None:
         beside.append(f"macro-F1 {number(mine['macro_f1'])}")
-    if found("baseline").get("accuracy") is not None:
-        beside.append(f"baseline: {percent(found('baseline')['accuracy'])}")
+    # A vote decides later than the predictions that it counts: what the user gets is told, too.
+    for name, words in (("vote", "after the detector’s vote"), ("baseline", "baseline")):
+        if found(name).get("accuracy") is not None:
+            beside.append(f"{words}: {percent(found(name)['accuracy'])}")
     return [f"{text} ({', '.join(beside)})" if beside else text]
 
 

@@ -224,6 +224,9 @@ def test_headline_says_how_good_and_how_dear():
     assert "misses 2.5 % of “up” at 0.500 false accepts an hour" in words
     assert "median answer 0.35 s after the word’s end" in words
     assert "80.0 % of 50 clips right (float: 82.0 %)" in words
+    assert "88.0 % of 5,000 frames right (macro-F1 0.770, baseline: 80.0 %)" in words
+    voted = {"format": 1, "frames": {"quantized": {"accuracy": 0.8}, "vote": {"accuracy": 0.6}}}
+    assert "60.0" in headline(checked(voted))
     assert "1 of 2 anomalies with 1.50 false alarms a month" in words
     assert "forecasts 1 h ahead with a mean error of 1.50 °C" in words
     assert words.endswith(
