@@ -111,7 +111,7 @@ def train(
     converted = configure(converted, front_end, {**VOTE, **settings.detector})
     facts = {
         "labels": list(names),
-        **described(parts),
+        **described(settings, parts, "--task", "frames"),
         "validation_is": "macro-F1 of frames",
     }
     (settings.folder / CHECKPOINT).unlink(missing_ok=True)

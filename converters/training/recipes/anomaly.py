@@ -94,7 +94,7 @@ def train(
         detector["threshold"] = calibrated(converted, normal, PER_HOUR)
     converted = configure(converted, front_end, detector)
     facts = {
-        **described(parts),
+        **described(settings, parts, "--task", "anomaly"),
         "horizon_seconds": horizon / rate,
         "threshold": detector["threshold"],
         "validation_is": "minus the mean error, in standard deviations of the training part",

@@ -65,7 +65,7 @@ def train(
     converted = convert(model, series.calibration(learned), precision=settings.precision)
     converted = configure(converted, front_end, settings.detector or None)
     facts = {
-        **described(parts),
+        **described(settings, parts, "--task", "forecast", "--horizon", f"{horizon / rate:g}"),
         "horizon_seconds": horizon / rate,
         "validation_is": "minus the mean error, in standard deviations of the training part",
     }

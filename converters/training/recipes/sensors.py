@@ -47,10 +47,19 @@ def varied_by(made: Callable[..., T], settings: Settings) -> T:
     return made(**settings.augmentation)
 
 
-def described(parts: Split) -> dict[str, Any]:
-    """Groups and number of recordings (or of stretches of one) of each part."""
+def described(settings: Settings, parts: Split, *flags: str) -> dict[str, Any]:
+    """Groups and number of recordings (or of stretches of one) of each part, and the flags of
+    `edgernn evaluate` that judge by the test part: these and its own.
+    """
     named = parts._asdict().items()
-    return {
-        "groups": {name: sorted({one.group for one in part}) for name, part in named},
+    groups = {name: sorted({one.group for one in part}) for name, part in named}
+    told: dict[str, Any] = {
+        "groups": groups,
         "recordings": {name: len(part) for name, part in named},
     }
+    if not parts.test:
+        return told
+    share, by_time = settings.split.test, set(groups["test"]) & set(groups["train"])
+    if by_time and isinstance(share, float):
+        return {**told, "evaluate": ["--after", f"{1 - share:g}", *flags]}
+    return {**told, "evaluate": ["--test", ",".join(groups["test"]), *flags]}
