@@ -78,14 +78,7 @@ def train(
     parts = parts_of(settings, recordings)
     learned = [example(one, front_end, names) for one in parts.train]
     judged = [example(one, front_end, names) for one in parts.validation]
-    frames = np.concatenate([one.frames for one in learned])
-    # A recording at rest from end to end has channels without any variance.
-    shape = Shape(
-        frames.shape[1], len(names), "softmax", frames.mean(axis=0), frames.var(axis=0) + 1e-6
-    )
     architecture, rows = find(settings.architecture), settings.fit.batch
-    model = build(settings.architecture, shape)
-    twin = build_carried(settings.architecture, shape, rows)
     batches = Streams(
         tuple(learned),
         tuple(front_end.names),
@@ -98,6 +91,10 @@ def train(
         stride=architecture.stride,
         seed=settings.fit.seed,
     )
+    mean, variance = batches.moments()
+    shape = Shape(len(mean), len(names), "softmax", mean, variance)
+    model = build(settings.architecture, shape)
+    twin = build_carried(settings.architecture, shape, rows)
 
     def validation(candidate: keras.Model) -> float:
         return macro_f1(candidate, judged, architecture.stride) if judged else 0.0
@@ -192,6 +189,14 @@ class Streams:
         counts = np.bincount(truth[truth >= 0], minlength=self.classes)
         rare = np.sqrt(counts.sum() / np.maximum(counts, 1) / self.classes)
         return np.asarray(rare, np.float32)
+
+    def moments(self) -> tuple[Array, Array]:
+        """Mean and variance of the frames as they are trained on.
+
+        An axis on which the recordings never change does so once the sensor is turned.
+        """
+        frames = self._epoch(0)[0].reshape(-1, self.examples[0].frames.shape[1])
+        return frames.mean(axis=0), frames.var(axis=0) + 1e-6  # at rest, there is no variance
 
     def batch(self, epoch: int, index: int) -> Batch:
         """See `Batches`."""
