@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -66,8 +67,8 @@ def test_cmake_with_gcc_boots_in_qemu(tmp_path, board):
 def test_cmake_with_zig_boots_in_qemu_with_the_kernels_of_its_core(tmp_path):
     pytest.importorskip("ziglang")
     export(plain(), "cmake", tmp_path / "p", name="plain", target="cortex-m4")
-    tools = "-DCMAKE_TOOLCHAIN_FILE=cmake/zig.cmake"
-    build = cmake(tmp_path / "p", "-DBOARD=mps2-an386", tools, "-DPLAIN_SEMIHOSTING=ON")
+    tools = ("-DCMAKE_TOOLCHAIN_FILE=cmake/zig.cmake", f"-DZIG_PYTHON={sys.executable}")
+    build = cmake(tmp_path / "p", "-DBOARD=mps2-an386", *tools, "-DPLAIN_SEMIHOSTING=ON")
     assert "edgernn plain: self-test passed" in run("ctest", "--test-dir", build, "--verbose")
     assert (tmp_path / "p/model/edgernn_fully_connected_s16_dsp.c").is_file()
 
