@@ -203,8 +203,10 @@ def _evaluate(
             tuple(_backgrounds(options["background"], subject.front_end)),
         )
         found = event.events_document(subject, test, chosen_on, settings, progress)
-        if any(one.label is not None for one in test):
-            found = {**made.clips_document(subject, test, options["tail"], progress), **found}
+        # Words that are no keyword only have to be left alone: there is nothing to decide on them.
+        known = [one for one in test if one.label in subject.labels]
+        if len({one.label for one in known}) > 1:
+            found = {**made.clips_document(subject, known, options["tail"], progress), **found}
     elif task == "frames":
         found = made.frames_document(subject, test, progress)
     elif task == "anomaly":

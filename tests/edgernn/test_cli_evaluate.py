@@ -111,6 +111,21 @@ def test_events_with_thresholds_of_other_groups_written_back(folder, capsys):
     assert "clips" in told("again.json")
 
 
+def test_words_that_are_no_keyword_only_have_to_be_left_alone(folder):
+    for take in range(2):
+        noise = np.random.default_rng(take).normal(0, 300, 2000)
+        sound(f"words/z_eve_{take}.wav", noise)
+    given = ("--data", "words", *PATTERN, "--hours", "0.05", "--pause", "0.3", "0.8")
+    arguments = (*given, "--keyword", "a", "--test", "eve", *HERE, "--json", "out.json")
+    assert run("evaluate", "m.tflite", *arguments) == 0
+    document = told()
+    assert document["clips"]["quantized"]["reset1"]["count"] == 8  # eve's that the model knows
+    assert (
+        document["events"]["words"]
+        > document["events"]["keywords"]["a"]["operating_point"]["keywords"]
+    )
+
+
 def test_another_seed_is_another_stream(folder):
     given = ("--data", "words", *PATTERN, "--hours", "0.03", "--keyword", "a", *HERE)
     found = []
