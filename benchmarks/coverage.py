@@ -2,7 +2,7 @@
 
     python benchmarks/coverage.py [--models PATTERN ...] [--no-stock] [--jobs 2] [--json FILE]
 
-For each Keras model of benchmarks/coverage_models.py, with random weights:
+For each Keras model of benchmarks/coverage_models.py and coverage_files.py, with random weights:
 
 - float: the step, streamed, equals `model.predict` of the whole sequence within 1e-5;
 - int8, int16x8: the streamed error, root mean square in % of the output's range;
@@ -96,7 +96,7 @@ def streamed(converted: Any, sequence: Any) -> list[Array]:
 def measure(name: str, folder: str) -> Row:
     """Everything but the stock converter and tflite-runtime; leaves the files in `folder`."""
     import edgernn
-    from benchmarks.coverage_models import CASES
+    from benchmarks.coverage_files import CASES
     from edgernn.errors import EdgernnError
 
     case = CASES[name]
@@ -282,7 +282,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count())
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    from benchmarks.coverage_models import CASES
+    from benchmarks.coverage_files import CASES
 
     names = [
         name

@@ -15,7 +15,7 @@ def built(name: str) -> Any:
     """The model of a row with weights that use every term."""
     import keras
 
-    from benchmarks.coverage_models import CASES
+    from benchmarks.coverage_files import CASES
     from tests.converters.test_trace import randomized
 
     keras.utils.clear_session()

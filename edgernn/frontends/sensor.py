@@ -38,7 +38,7 @@ class SensorFrontEnd:
         fraction: bits behind the point of features and of all values on the way.
         max_gap: seconds between samples that are a gap; 2.5 sample intervals if it is 0.
         policy: what to do about one: `interpolate`, `hold` or `reset`.
-        stages: their configurations, in order; see `edgernn/frontends/stages.py`.
+        stages: their configurations, in order; see `edgernn/frontends/stages/`.
     """
 
     kind: ClassVar[str] = "sensor"
