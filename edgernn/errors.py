@@ -21,6 +21,10 @@ class StateError(EdgernnError):
     """A saved state is damaged, of another version or of another model."""
 
 
+class BundleError(EdgernnError):
+    """A bundle is damaged, not signed as it must be, too old, or of another service or machine."""
+
+
 class UnsupportedError(EdgernnError):
     """A layer, option, activation or op cannot be converted; the message names it and a remedy."""
 

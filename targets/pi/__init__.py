@@ -1,0 +1,1 @@
+"""Raspberry Pi and other Linux devices: a model as a release that runs as a service."""
