@@ -24,7 +24,7 @@ def read_configuration(path: str | os.PathLike[str]) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise InputError(f"{path}: cannot be read ({reason.lower()})") from None
     try:
-        fields = json.loads(text) if path.suffix.lower() == ".json" else _toml(text, path)
+        fields = json.loads(text) if path.suffix.lower() == ".json" else _toml(text)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
     if not isinstance(fields, dict):
@@ -32,9 +32,10 @@ def read_configuration(path: str | os.PathLike[str]) -> dict[str, Any]:
     return fields
 
 
-def _toml(text: str, path: Path) -> Any:
-    if sys.version_info < (3, 11):
-        raise InputError(f"{path}: Python 3.10 reads no TOML: write the same fields as .json")
-    import tomllib
+def _toml(text: str) -> Any:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
 
     return tomllib.loads(text)
