@@ -33,3 +33,12 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         if isinstance(error, OSError) and error.filename:
             error.filename = str(target)  # what the user asked for, not our temporary file
         raise
+
+
+def sync_folder(path: str | os.PathLike[str]) -> None:
+    """Have the disk keep the names in a folder: a rename that a power cut must not undo."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

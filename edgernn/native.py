@@ -134,7 +134,7 @@ def library(data: bytes, path: Path | None) -> Library:
     named = os.environ.get(VARIABLE)
     if named:
         return _named(Path(named), digest)
-    beside = {p: _model(p) for p in sorted(path.parent.glob("*.so"))} if path is not None else {}
+    beside = _beside(path)
     for candidate, model in beside.items():
         if model == digest:
             with contextlib.suppress(OSError):  # of another machine: a folder may serve several
@@ -146,6 +146,16 @@ def library(data: bytes, path: Path | None) -> Library:
         hint = f" ({others[0]} is of another model: {_REMEDY})" if others else ""
         message = f"there is no library of this model{hint}, and {error}"
         raise MissingDependencyError(message) from None
+
+
+def is_beside(data: bytes, path: Path) -> bool:
+    """Whether a library of a model of these bytes lies beside its file, for whatever machine."""
+    return hashlib.sha256(data).hexdigest() in _beside(path).values()
+
+
+def _beside(path: Path | None) -> dict[Path, str]:
+    """The libraries beside a model file, with the model of each."""
+    return {} if path is None else {p: _model(p) for p in sorted(path.parent.glob("*.so"))}
 
 
 def _named(named: Path, digest: str) -> Library:

@@ -6,6 +6,7 @@ as server-sent events. Nothing here ever makes the pipeline wait.
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections import deque
@@ -41,10 +42,12 @@ class View:
         title: str = "edgernn",
         labels: Sequence[str] = (),
         channels: Sequence[str] = (),
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Serve at `address` and `port` (0: any free one); see `url`.
 
-        `labels` name the columns of `scores`, `channels` those of a sensor's samples.
+        `labels` name the columns of `scores`, `channels` those of a sensor's samples. With `tls`
+        the page is served as https.
 
         Raises:
             InputError: the address is not this machine's own, or the port is taken; or others
@@ -54,7 +57,7 @@ class View:
         self._clients = Clients(
             {"title": title, "labels": self._labels, "channels": self._channels}
         )
-        self._server = Server(address, port, token, self._clients)
+        self._server = Server(address, port, token, self._clients, tls)
         self._lock = threading.Lock()
         self._pending: deque[Update] = deque(maxlen=PENDING)
         self._events: list[dict[str, Any]] = []

@@ -104,9 +104,15 @@ def _offer(client: Client, message: bytes | None) -> bool:
         client.messages.put_nowait(message)
     except queue.Full:
         with suppress(OSError):
-            client.connection.shutdown(socket.SHUT_RDWR)
+            hang_up(client.connection)
         return False
     return True
+
+
+def hang_up(connection: socket.socket) -> None:
+    """Shut a connection that another thread may be writing to."""
+    # A TLS socket's own method would take its object away from under that thread.
+    socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def _message(kind: str, content: Mapping[str, Any]) -> bytes:

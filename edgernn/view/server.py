@@ -9,6 +9,7 @@ import ipaddress
 import queue
 import re
 import socket
+import ssl
 import sys
 import threading
 from contextlib import suppress
@@ -19,7 +20,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from edgernn.errors import InputError
-from edgernn.view.clients import Clients
+from edgernn.view.clients import Clients, hang_up
 
 CONNECTIONS: Final = 32
 """Connections open at once; more are closed as they come."""
@@ -53,8 +54,15 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 2 * CONNECTIONS
 
-    def __init__(self, address: str, port: int, token: str | None, clients: Clients) -> None:
-        """Bind and serve.
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        token: str | None,
+        clients: Clients,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Bind and serve, over TLS if there is a context for it.
 
         Raises:
             InputError: see `View`.
@@ -67,7 +75,7 @@ class Server(ThreadingHTTPServer):
             )
         if token is not None and len(token) < TOKEN:
             raise InputError(f"view: the token is too short: it needs {TOKEN} characters or more")
-        self.token, self.clients = token, clients
+        self.token, self.clients, self._tls = token, clients, tls
         self._free = threading.Condition()
         self._open: set[Any] = set()
         try:
@@ -80,7 +88,7 @@ class Server(ThreadingHTTPServer):
             ) from None
         name = socket.gethostname() if ip.is_unspecified else str(ip)
         name = f"[{name}]" if ":" in name else name
-        self.url = f"http://{name}:{self.server_address[1]}/"
+        self.url = f"{'https' if tls else 'http'}://{name}:{self.server_address[1]}/"
         self._thread = threading.Thread(
             target=self.serve_forever, args=(0.1,), name="edgernn-view-http", daemon=True
         )
@@ -89,6 +97,30 @@ class Server(ThreadingHTTPServer):
     def server_bind(self) -> None:
         """Bind without asking the DNS for the machine's name, as HTTPServer would."""
         TCPServer.server_bind(self)
+
+    def get_request(self) -> tuple[Any, Any]:
+        """A connection; its handshake happens in its own thread, where it holds up nobody."""
+        request, client_address = super().get_request()
+        if self._tls is None:
+            return request, client_address
+        try:
+            secure = self._tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+        except OSError:
+            request.close()
+            raise
+        return secure, client_address
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, in its thread."""
+        if not isinstance(request, ssl.SSLSocket):
+            return super().finish_request(request, client_address)
+        request.settimeout(HEARTBEAT)
+        request.do_handshake()
+        super().finish_request(request, client_address)
+        request.settimeout(0)
+        with suppress(OSError, ValueError):
+            request.unwrap()  # says goodbye, and waits for no answer
+        return None
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection in a thread, unless there are too many."""
@@ -123,7 +155,7 @@ class Server(ThreadingHTTPServer):
             self._free.wait_for(lambda: not self._open, 0.3)
             for request in self._open:
                 with suppress(OSError):
-                    request.shutdown(socket.SHUT_RDWR)
+                    hang_up(request)
             self._free.wait_for(lambda: not self._open, 0.5)
 
 

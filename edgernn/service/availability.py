@@ -1,0 +1,135 @@
+"""Which interpreter runs the model on this very machine: the first that passes its self-test.
+
+Each is tried in a process of its own: one that is built for another processor may die of it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from edgernn import native
+from edgernn.errors import EdgernnError, ModelFileError
+from edgernn.files import read_file
+
+ORDER: Final = ("native", "litert", "tflite-runtime")
+"""What `auto` tries; native only if its library is beside the model: nothing is built here."""
+PATIENCE: Final = 120.0
+"""Seconds that a try may take."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of one interpreter; `error` is empty if it runs the model right.
+
+    `steps` of the golden sequence were replayed (0: the model has none), with the largest
+    `difference` in last bits (floats: real units), where `tolerance` is allowed; `step_us` is the
+    time of a step in microseconds.
+    """
+
+    backend: str
+    error: str = ""
+    steps: int = 0
+    difference: float = 0.0
+    tolerance: float = 0.0
+    reference: str = ""
+    step_us: float = 0.0
+
+
+def find_backend(model: Path, wanted: str = "auto") -> list[Attempt]:
+    """All attempts in order; the last one is what to use.
+
+    Raises:
+        ModelFileError: none runs the model right; the message says why of each.
+    """
+    attempts = []
+    for backend in candidates(model) if wanted == "auto" else (wanted,):
+        attempts.append(attempt(model, backend))
+        if not attempts[-1].error:
+            return attempts
+    told = "; ".join(f"{one.backend}: {one.error}" for one in attempts)
+    raise ModelFileError(f"{model}: nothing here runs this model right: {told}")
+
+
+def candidates(model: Path) -> Sequence[str]:
+    """What is worth a try, in order."""
+    has_library = native.is_beside(read_file(model), model)
+    return [name for name in ORDER if name != "native" or has_library]
+
+
+def attempt(model: Path, backend: str) -> Attempt:
+    """Try one interpreter in a process of its own."""
+    command = [sys.executable, "-m", "edgernn.service.availability", str(model), backend]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Attempt(backend, f"gives no answer in {PATIENCE:g} s")
+    except OSError as error:
+        return Attempt(backend, f"cannot be started ({error.strerror})")
+    if done.returncode < 0:
+        return Attempt(backend, f"dies here (signal {-done.returncode})")
+    try:
+        return Attempt(**json.loads(done.stdout.splitlines()[-1]))
+    except (ValueError, IndexError, TypeError):
+        reason = " ".join(done.stderr.decode(errors="replace").split())[-200:]
+        return Attempt(backend, f"ends with code {done.returncode} ({reason})")
+
+
+def attempt_here(path: Path, backend: str) -> Attempt:
+    """Try one interpreter in this process."""
+    try:
+        return _replayed(path, backend)
+    except EdgernnError as error:
+        return Attempt(backend, str(error))
+
+
+def _replayed(path: Path, backend: str) -> Attempt:
+    import time
+
+    import numpy as np
+
+    from edgernn.model import load
+    from edgernn.selftest import self_test
+
+    model = load(path)
+    steps, tolerance, reference, difference = 0, 0.0, "", 0.0
+    error = ""
+    if model.metadata.golden is not None:
+        result = self_test(model, backend)
+        steps, difference, reference = result.steps, result.difference, result.reference
+        # Generated C is bit-exact with the reference kernels, an interpreter need not be.
+        exact = backend == "native" and model.y.dtype != "float32" and reference == "tflite-micro"
+        tolerance = 0.0 if exact else result.tolerance
+        if not difference <= tolerance:
+            unit = "" if model.y.dtype == "float32" else " last bits"
+            error = f"the self-test fails: off by {difference:g}{unit}, {tolerance:g} allowed"
+    stream = model.stream(backend)
+    frames = np.zeros((64 * model.metadata.frames_per_step, *model.frame_shape), model.frames.dtype)
+    stream.push_raw(frames)
+    begun = time.perf_counter()
+    stream.push_raw(frames)
+    step_us = (time.perf_counter() - begun) / 64 * 1e6
+    return Attempt(backend, error, steps, difference, tolerance, reference, float(f"{step_us:.4g}"))
+
+
+def told(one: Attempt) -> dict[str, Any]:
+    """An attempt as JSON; a difference that is no number is told as text."""
+    fields = asdict(one)
+    if fields["difference"] != fields["difference"]:
+        fields["difference"] = None
+    return fields
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(attempt_here(Path(sys.argv[1]), sys.argv[2]))))
