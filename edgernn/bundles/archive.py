@@ -1,10 +1,10 @@
 """A bundle's file: a plain tar in which every byte but the files' own follows from the manifest.
 
-It holds `manifest.json`, `manifest.sig` if it is signed, then the files in the manifest's order,
-then two empty blocks. The reader makes the header that each member must have and compares: no
-header is interpreted, so links, devices, odd paths, sparse files and extended headers cannot even
-be said. Nothing is compressed, so nothing grows (the wheels, which are large, are compressed
-already). `tar -tf` lists it.
+It holds `manifest.json` and its digest `manifest.sha256`, `manifest.sig` if it is signed, then the
+files in the manifest's order, then two empty blocks. The reader makes the header that each member
+must have and compares: no header is interpreted, so links, devices, odd paths, sparse files and
+extended headers cannot even be said. Nothing is compressed, so nothing grows (the wheels, which are
+large, are compressed already). `tar -tf` lists it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from edgernn.bundles.manifest import DOCUMENT, MAX_DOCUMENT, SIGNATURE, File, Manifest, parse
+from edgernn.bundles.manifest import (
+    DIGEST,
+    DOCUMENT,
+    MAX_DOCUMENT,
+    SIGNATURE,
+    File,
+    Manifest,
+    parse,
+)
 from edgernn.errors import BundleError, InputError
 from edgernn.files import write_atomically
 
@@ -71,7 +79,7 @@ def to_bytes(manifest: Manifest, files: Mapping[str, bytes], signature: bytes = 
         raise BundleError("the files are not those that the manifest names")
     if len(manifest.document) > MAX_DOCUMENT or len(signature) > MAX_SIGNATURE:
         raise BundleError("the manifest or its signature is too large")
-    parts = _member(DOCUMENT, manifest.document)
+    parts = _member(DOCUMENT, manifest.document) + _member(DIGEST, manifest.digest)
     if signature:
         parts += _member(SIGNATURE, signature)
     for file in manifest.files:
@@ -109,6 +117,8 @@ def read_bundle(source: BinaryIO | str | os.PathLike[str]) -> Bundle:
             raise
     first = _exactly(source, _BLOCK)
     manifest = parse(_small(source, first, DOCUMENT, MAX_DOCUMENT))
+    if _small(source, _exactly(source, _BLOCK), DIGEST, len(manifest.digest)) != manifest.digest:
+        raise BundleError("the bundle is damaged: its manifest is not what its digest says")
     ahead, signature = _exactly(source, _BLOCK), b""
     if ahead.startswith(SIGNATURE.encode() + b"\0"):
         signature, ahead = _small(source, ahead, SIGNATURE, MAX_SIGNATURE), b""
@@ -135,7 +145,7 @@ def contents(bundle: Bundle) -> dict[str, bytes]:
 
 
 def extract(bundle: Bundle, folder: str | os.PathLike[str]) -> None:
-    """Write the files, `manifest.json` and `manifest.sig` to a new folder.
+    """Write the files and those of the manifest to a new folder.
 
     They go to a hidden sibling first, `.FOLDER.xxxxxxxx`, which takes its name when everything is
     checked and on the disk. A power cut leaves the sibling or the whole folder.
@@ -158,7 +168,8 @@ def extract(bundle: Bundle, folder: str | os.PathLike[str]) -> None:
             if folder_name != ".":
                 _folder(fresh / folder_name)
         _take(bundle, lambda file: _fresh_file(fresh / file.path))
-        own = {DOCUMENT: bundle.manifest.document, SIGNATURE: bundle.signature}
+        manifest = bundle.manifest
+        own = {DOCUMENT: manifest.document, DIGEST: manifest.digest, SIGNATURE: bundle.signature}
         for name, data in own.items():
             if data:
                 with _fresh_file(fresh / name) as file:
@@ -182,6 +193,8 @@ def check_release(folder: str | os.PathLike[str]) -> Manifest:
     """
     place = Path(folder)
     manifest = parse(_regular(place / DOCUMENT, MAX_DOCUMENT))
+    if _regular(place / DIGEST, len(manifest.digest)) != manifest.digest:
+        raise BundleError(f"{place / DOCUMENT} is not what its digest says")
     for file in manifest.files:
         if describe(file.path, _regular(place / file.path, file.size)) != file:
             raise BundleError(f"{place / file.path} is not what the manifest says")

@@ -20,6 +20,7 @@ FORMAT: Final = 1
 MODEL: Final = "model.tflite"
 SETTINGS: Final = "run.toml"
 DOCUMENT: Final = "manifest.json"
+DIGEST: Final = "manifest.sha256"
 SIGNATURE: Final = "manifest.sig"
 WHEELS: Final = "wheels"
 
@@ -41,7 +42,7 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _PATH: Final = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._+!-]*/)?[A-Za-z0-9][A-Za-z0-9._+!-]*")
 _PATH_LENGTH: Final = 99
 # What the device makes itself beside the files.
-_RESERVED: Final = (DOCUMENT, SIGNATURE, "venv")
+_RESERVED: Final = (DOCUMENT, DIGEST, SIGNATURE, "venv")
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,19 @@ class Manifest:
         return (json.dumps(whole, sort_keys=True, indent=1) + "\n").encode("ascii")
 
     @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the document, in hex."""
+        return hashlib.sha256(self.document).hexdigest()
+
+    @property
+    def digest(self) -> bytes:
+        """What `sha256sum --check` needs to know that the document is whole."""
+        return f"{self.sha256}  {DOCUMENT}\n".encode("ascii")
+
+    @property
     def release(self) -> str:
         """The release's id: its time, and the first 8 hex digits of the document's SHA-256."""
-        digest = hashlib.sha256(self.document).hexdigest()
-        return f"{re.sub('[:Z-]', '', self.created)}-{digest[:8]}"
+        return f"{re.sub('[:Z-]', '', self.created)}-{self.sha256[:8]}"
 
     @property
     def model_hash(self) -> str:

@@ -33,7 +33,8 @@ from edgernn.errors import BundleError, InputError
 from tests.edgernn.bundles.made import FILES, manifest, opened, packed
 
 DATA = packed()
-SIGNED = packed(b"not looked at here")
+SIGNATURE = b"not looked at here"
+SIGNED = packed(SIGNATURE)
 
 
 def read_whole(data: bytes) -> dict[str, bytes]:
@@ -67,7 +68,7 @@ def own_header(**fields: bytes) -> bytes:
 def test_round_trip():
     bundle = opened(SIGNED)
     assert bundle.manifest == manifest()
-    assert bundle.signature == b"not looked at here"
+    assert bundle.signature == SIGNATURE
     assert contents(bundle) == FILES
     assert read_whole(DATA) == FILES
     assert opened(DATA).signature == b""
@@ -76,13 +77,13 @@ def test_round_trip():
 def test_any_tar_program_reads_it(tmp_path):
     (tmp_path / "bundle.tar").write_bytes(SIGNED)
     with tarfile.open(tmp_path / "bundle.tar") as whole:
-        assert whole.getnames() == ["manifest.json", "manifest.sig", *FILES]
+        assert whole.getnames() == ["manifest.json", "manifest.sha256", "manifest.sig", *FILES]
         assert all(member.isreg() and member.mode == 0o644 for member in whole)
         assert whole.extractfile("model.tflite").read() == FILES["model.tflite"]
     listed = subprocess.run(
         ["tar", "-tf", tmp_path / "bundle.tar"], check=True, capture_output=True, text=True
     )
-    assert listed.stdout.split() == ["manifest.json", "manifest.sig", *FILES]
+    assert listed.stdout.split() == ["manifest.json", "manifest.sha256", "manifest.sig", *FILES]
     assert listed.stderr == ""
 
 
@@ -104,8 +105,11 @@ def test_extracted_releases_are_what_was_packed(tmp_path):
         for path in (tmp_path / "release").rglob("*")
         if path.is_file()
     }
-    own = {"manifest.json": manifest().document, "manifest.sig": b"not looked at here"}
-    assert found == FILES | own
+    own = ["manifest.json", "manifest.sha256", "manifest.sig"]
+    assert found == FILES | {name: found[name] for name in own}
+    assert [found["manifest.json"], found["manifest.sig"]] == [manifest().document, SIGNATURE]
+    check = ["sha256sum", "--check", "--quiet", "manifest.sha256"]
+    subprocess.run(check, cwd=tmp_path / "release", check=True)
     modes = {path: path.stat().st_mode & 0o7777 for path in tmp_path.rglob("*")}
     assert all(mode == (0o755 if path.is_dir() else 0o644) for path, mode in modes.items())
     assert check_release(tmp_path / "release") == manifest()
@@ -180,6 +184,14 @@ def test_a_release_that_changed_is_known(tmp_path, change):
         check_release(tmp_path / "release")
 
 
+def test_a_release_whose_manifest_changed_is_known(tmp_path):
+    extract(opened(DATA), tmp_path / "release")
+    altered = manifest().document.replace(b"2026-11-21", b"2026-11-22")
+    (tmp_path / "release" / "manifest.json").write_bytes(altered)
+    with pytest.raises(BundleError, match="digest"):
+        check_release(tmp_path / "release")
+
+
 @pytest.mark.parametrize("data", [DATA, SIGNED], ids=["plain", "signed"])
 def test_truncated_anywhere(data):
     for size in [*range(0, len(data), 97), *range(len(data) - 1100, len(data))]:
@@ -194,7 +206,7 @@ def test_anything_behind_the_end():
 @settings(max_examples=400, deadline=None)
 @given(st.data())
 def test_any_byte_changed(data):
-    whole = bytearray(data.draw(st.sampled_from([DATA, SIGNED])))
+    whole = bytearray([DATA, SIGNED][data.draw(st.integers(0, 1))])
     place = data.draw(st.integers(0, len(whole) - 1))
     whole[place] ^= data.draw(st.integers(1, 255))
     try:
@@ -202,10 +214,10 @@ def test_any_byte_changed(data):
         found = contents(bundle)
     except BundleError:
         return
-    # The one thing that a reader cannot know without a key is what was signed, and by whom.
+    # Without a key a reader cannot know who signed.
     assert found == FILES
     assert bundle.manifest == manifest()
-    assert bundle.signature != opened(SIGNED).signature
+    assert bundle.signature != SIGNATURE
 
 
 @settings(max_examples=200, deadline=None)
@@ -247,7 +259,8 @@ def test_headers_that_differ_at_all(fields):
 
 
 def test_members_too_many_too_few_or_in_another_order():
-    members = [archive._member("manifest.json", manifest().document)]
+    first = archive._member("manifest.json", manifest().document)
+    members = [first + archive._member("manifest.sha256", manifest().digest)]
     members += [archive._member(path, data) for path, data in FILES.items()]
     end = archive._END
     join = lambda order: b"".join([*(b for i in order for b in members[i]), end])  # noqa: E731
@@ -269,8 +282,10 @@ def test_bombs_end_at_once():
     claimed["files"]["libkitchen.so"]["size"] = 500 << 20
     document = (json.dumps(claimed, sort_keys=True, indent=1) + "\n").encode()
     huge = archive._header("manifest.json", MAX_DOCUMENT + 1) + bytes(4096)
-    signature = DATA[:1536] + archive._header("manifest.sig", 1 << 30)
-    whole = b"".join([*archive._member("manifest.json", document)])
+    signature = DATA[: DATA.index(b"libkitchen.so\0")] + archive._header("manifest.sig", 1 << 30)
+    digest = f"{hashlib.sha256(document).hexdigest()}  manifest.json\n".encode()
+    whole = b"".join(archive._member("manifest.json", document))
+    whole += b"".join(archive._member("manifest.sha256", digest))
     whole += archive._header("libkitchen.so", 500 << 20) + bytes(4096)
     start = time.monotonic()
     refused(huge, "manifest.json begins")
@@ -299,7 +314,8 @@ def test_the_manifest_of_one_bundle_and_the_files_of_another():
     other = to_bytes(manifest(changed), changed)
     assert read_whole(other) == changed
     assert len(other) == len(DATA)
-    refused(other[:2048] + DATA[2048:], "model.tflite is not what the manifest says")
+    start = DATA.index(b"libkitchen.so\0")
+    refused(other[:start] + DATA[start:], "model.tflite is not what the manifest says")
 
 
 @pytest.mark.parametrize("what", ["missing", "folder", "null"])

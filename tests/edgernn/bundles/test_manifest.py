@@ -48,8 +48,8 @@ def test_now_is_a_time_that_a_manifest_takes():
     [
         "../model", "..", ".", "/etc/passwd", "a/../../b", "a/..", "./a", "a//b", "a/", "", "a\0b",
         ".hidden", "-rf", "wheels/.x", "wheels/-x", "a/b/c", "a\\b", "C:b", "a b", "é", "x" * 100,
-        "~", "$HOME", "a\nb",
-        "manifest.json", "manifest.sig", "MANIFEST.JSON", "venv", "venv/pip", "Venv/pip",
+        "~", "$HOME", "a\nb", "manifest.json", "manifest.sha256", "manifest.sig", "MANIFEST.JSON",
+        "venv", "venv/pip", "Venv/pip",
     ],
 )  # fmt: skip
 def test_paths_that_are_refused(path):
