@@ -1,7 +1,9 @@
 """Frames over the link to emulated boards: every output and decision beside the host's library.
 
 Some frames a message, over a line that is as slow as 115,200 baud in both directions. A model with
-a front end is given samples too, and its scores and events must be those of the Python pipeline.
+a front end is given samples, and its scores and events must be those of the Python pipeline; if no
+FILE is named, both kinds are measured: a GRU(32) of 24 features, and one that hears sound of 8 kHz,
+with a frame each 10 ms.
 
     python benchmarks/link.py [FILE] [--boards netduinoplus2,mps2-an386] [--frames 10000]
                               [--batch N]
@@ -39,7 +41,12 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=8, help="frames, or their samples, a message")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    model = load(options.file) if options.file else _some_model()
+    models = [load(options.file)] if options.file else _some_models()
+    return int(sum(_measured(model, options) for model in models) > 0)
+
+
+def _measured(model: Model, options: argparse.Namespace) -> int:
+    """A table; how much in it is wrong."""
     table = Table("board", *"bytes sent,received,s at 115200 baud,s here,outputs wrong".split(","))
     for column in ("decisions wrong", "sent again", "damaged", "stack, bytes"):
         table.add_column(column)
@@ -56,14 +63,15 @@ def main() -> int:
         else f"frames, {options.batch} a message"
     )
     Console(width=140).print(f"{options.frames:,} {what}", table)
-    return int(wrong > 0)
+    return wrong
 
 
-def _some_model() -> Model:
-    """Random weights: a GRU(32) of 24 features and 8 classes."""
+def _some_models() -> list[Model]:
+    """Of random weights: one that takes frames, and one that takes samples."""
     from tests.targets.build import step_model
+    from tests.targets.speech import speech_model
 
-    return load(step_model("gru", "int8", features=24, units=32, classes=8))
+    return [load(step_model("gru", "int8", features=24, units=32, classes=8)), load(speech_model())]
 
 
 def _frames(
@@ -85,14 +93,13 @@ def _frames(
 def _samples(
     model: Model, board: str, count: int, batch: int, random: np.random.Generator
 ) -> dict[str, Any]:
-    """So many predictions from noise that swells and fades; events are decisions too."""
+    """So many predictions from sound like speech, or noise; events are decisions too."""
     pipeline, seen = model.pipeline("native"), []
     pipeline.watch = seen.append
     front_end = pipeline.front_end
     per = round(front_end.rate / front_end.frame_rate * model.metadata.frames_per_step)
-    shape = (count * per, front_end.channels)[: 1 + (front_end.channels > 1)]
-    loud = np.repeat(2.0 ** random.uniform(3, 12, count), per).reshape(-1, *(1,) * (len(shape) - 1))
-    samples = (random.normal(0, 1, shape) * loud).clip(-32768, 32767).astype(front_end.sample_dtype)
+    first = max(0, getattr(front_end, "window", 0) - per)  # that the first prediction takes more
+    samples = _signal(front_end, count * per + first, random)
     events = pipeline.push(samples)
     expected = np.concatenate([scores.raw.reshape(len(scores), -1) for scores in seen])
     line = PacedLine(EmulatedLine(build_device(model, board, emulated=True), COUNTED))
@@ -115,6 +122,17 @@ def _samples(
         differing += abs(len(told) - len(other))
         print(f"{board}: {len(told):,} events there, {len(other):,} here, {differing} differ")
         return _row(device, line, time.monotonic() - begin, got, expected, differing)
+
+
+def _signal(front_end: Any, count: int, random: np.random.Generator) -> Any:
+    """Sound like speech, or noise that swells and fades for a front end of something else."""
+    if front_end.kind == "audio":
+        from tests.edgernn.test_audio import speech_like
+
+        return speech_like(front_end.rate, count / front_end.rate + 1)[:count]
+    loud = 2.0 ** random.uniform(3, 12, count)
+    noise = random.normal(0, 1, (count, front_end.channels)) * loud[:, np.newaxis]
+    return noise.clip(-32768, 32767).astype(front_end.sample_dtype)
 
 
 def _row(

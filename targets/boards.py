@@ -17,6 +17,7 @@ class Board:
     """One board. `flash_bytes` and `ram_bytes` are what a program may have of them.
 
     `uart` names a driver in `firmware/`; a board without one takes the model through an export.
+    `uart_interrupt` is the number of its interrupt for a received byte.
     `clock` is the driver of its timer, which counts `ticks_hz` a second as our firmware leaves the
     board's clocks; 0 is `clock_hz`.
     `qemu` is the machine that emulates it. `flash` says how an image gets onto it: `"pyocd"`,
@@ -37,6 +38,7 @@ class Board:
     uart_divider: int = 0
     uart_tx: int = 0
     uart_rx: int = 0
+    uart_interrupt: int = 0
     qemu: str = ""
     clock: str = "systick"
     ticks_hz: int = 0

@@ -27,7 +27,7 @@ from targets.ir import C_TYPES, Buffer
 
 _FOLDER = Path(__file__).parent / "firmware"
 _KERNELS = Path(__file__).parent / "kernels"
-_FILES: Final = ("startup.c", "startup.h", "uart.h", "clock.h", "device.c", "device.h")
+_FILES: Final = ("startup.c", "startup.h", "clock.h", "device.c", "device.h")
 _EVENTS: Final = 8
 """Events that one push of at most a frame's samples has room for."""
 _REQUEST: Final = 256

@@ -23,7 +23,7 @@ from targets.toolchain import build_objects, link
 
 _FOLDER = Path(__file__).parent / "firmware"
 _SOURCES = ("startup.c", "link.c")
-_HEADERS = ("startup.h", "link.h", "uart.h")
+_HEADERS = ("startup.h", "link.h")
 
 STACK_BYTES = 1024
 """Reserved for the stack at least, and more where a step can use more."""
@@ -96,6 +96,13 @@ def own_file(name: str) -> str:
     return (_FOLDER / name).read_text()
 
 
+def uart_files(place: Board) -> dict[str, str]:
+    """The driver of a board's serial port, by file name."""
+    names = ("uart.h", f"uart_{place.uart}.c", "uart_wait.c")
+    files = {name: own_file(name) for name in names}
+    return {**files, "uart_board.h": render("uart_board.h.j2", _FOLDER, board=place)}
+
+
 def assemble(
     compiled: Compiled,
     place: Board,
@@ -108,12 +115,12 @@ def assemble(
 
     The stack is as large as the function `entry` needs at worst, and what is above it.
     """
-    driver = f"uart_{place.uart}.c"
+    serial = uart_files(place)
     with tempfile.TemporaryDirectory() as temporary:
         folder = compiled.write(temporary)
-        for name, text in {**files, driver: own_file(driver)}.items():
+        for name, text in {**files, **serial}.items():
             (folder / name).write_text(text)
-        sources = [n for n in (*compiled.sources, *files, driver) if n.endswith(".c")]
+        sources = [n for n in (*compiled.sources, *files, *serial) if n.endswith(".c")]
         objects = build_objects(folder, sources, compiled.core, cc, optimize, extra=_FLAGS)
         data = _link(objects, compiled, place, STACK_BYTES, cc)
         worst = worst_stack(read_elf(data), entry) + _OWN_STACK

@@ -185,12 +185,6 @@ static void take(uint8_t byte) {
   send(answer.type, answer.sequence, answer.payload, answer.size);
 }
 
-/* Far less than a byte takes on the line; an emulator that is asked without pause gets nowhere. */
-static void pause(void) {
-  for (volatile int i = 0; i < 40; i++) {
-  }
-}
-
 int main(void) {
   uint8_t payload[LOAD_BYTES];
   uart_init();
@@ -208,7 +202,7 @@ int main(void) {
         device_send(DEVICE_STATUS, payload, put_load(payload));
       }
     } else {
-      pause();
+      uart_wait();
     }
   }
 }

@@ -2,8 +2,8 @@
  * USART1 of the STM32F4, on PB6 (transmit) and PB7 (receive), or USART2, on PA2 and PA3, at the clock
  * after reset.
  */
-#include "board.h"
 #include "uart.h"
+#include "uart_board.h"
 
 #define AT(address) (*(volatile uint32_t *)(address))
 #define RCC_AHB1ENR AT(0x40023830u)
@@ -37,13 +37,14 @@ void uart_init(void) {
   GPIOB_MODER = (GPIOB_MODER & ~0x0000F000u) | 0x0000A000u;
 #endif
   BRR = BOARD_UART_DIVIDER;
-  CR1 = 1u << 13 | 1u << 3 | 1u << 2; /* on, transmit and receive */
+  CR1 = 1u << 13 | 1u << 5 | 1u << 3 | 1u << 2; /* on, receive interrupt, transmit, receive */
 }
 
 int uart_ready(void) { return (SR & SR_RXNE) != 0; }
 
 uint8_t uart_get(void) {
   while (!uart_ready()) {
+    uart_wait();
   }
   return (uint8_t)DR;
 }

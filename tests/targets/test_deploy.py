@@ -29,7 +29,9 @@ from targets.emulated import COUNTED, EmulatedLine, emulated_device
 from targets.native import load_native
 from targets.stack import worst_stack
 from tests.edgernn.pty_port import Pty
+from tests.edgernn.test_audio import speech_like
 from tests.targets.build import step_model
+from tests.targets.speech import speech_model
 
 needs_qemu = pytest.mark.skipif(
     shutil.which(qemu.COMMAND) is None,
@@ -172,27 +174,41 @@ def test_a_self_test_that_fails_is_told(small, file):
     assert result.return_value == 1
 
 
-@needs_qemu
-def test_samples_on_a_board_are_those_of_python(motion):
-    made = program(motion, "mps2-an386")
-    samples = np.random.default_rng(3).integers(-2000, 2000, (150, 3)).astype(np.int32)
-    samples[40:80] = 900
+def events_of(model, samples):
+    """Raw scores, their times and the events of the pipeline in Python around native code."""
     seen = []
-    pipeline = load(motion).pipeline("native")
-    pipeline.watch = lambda scores: seen.append(scores)
-    expected = pipeline.push(samples)
-    with emulated_device(made, COUNTED) as device:
+    pipeline = model.pipeline("native")
+    pipeline.watch = seen.append
+    events = pipeline.push(samples)
+    raw = np.concatenate([s.raw.reshape(len(s), -1) for s in seen])
+    times = np.concatenate([s.times for s in seen]).tolist()
+    return raw, times, [(e.label, e.score, e.start, e.end) for e in events]
+
+
+def triangles(count):
+    samples = np.random.default_rng(3).integers(-2000, 2000, (count, 3)).astype(np.int32)
+    samples[40:80] = 900
+    return samples
+
+
+@needs_qemu
+@pytest.mark.parametrize("name", ["netduinoplus2", "mps2-an386"])
+@pytest.mark.parametrize("kind", ["motion", "speech"])
+def test_samples_on_a_board_are_those_of_python(motion, kind, name):
+    data = motion if kind == "motion" else speech_model()
+    samples = triangles(150) if kind == "motion" else speech_like(8000, 0.5)
+    raw, times, expected = events_of(load(data), samples)
+    assert expected
+    with emulated_device(program(data, name), COUNTED) as device:
         scores, events = device.samples(samples)
         hello = device.hello
-    raw = np.concatenate([s.raw.reshape(len(s), -1) for s in seen])
     got = np.concatenate([hello.prediction.parse(s.raw) for s in scores])
     np.testing.assert_array_equal(got, raw)
-    assert [s.time_us for s in scores] == np.concatenate([s.times for s in seen]).tolist()
-    assert expected
+    assert [s.time_us for s in scores] == times
     assert [
         (hello.label(e.label), e.score * hello.score_unit, e.start_us / 1e6, e.end_us / 1e6)
         for e in events
-    ] == [(e.label, e.score, e.start, e.end) for e in expected]
+    ] == expected
 
 
 @needs_qemu
