@@ -82,7 +82,7 @@ class Service:
         self.sinks: list[Sink] = open_sinks(settings.publish, places.state)
         self.page: View | None = None
         if settings.view is not None:
-            self.page = open_page(settings.view, release.folder, self.pipeline)
+            self.page = open_page(settings.view, release, self.pipeline)
         self.input = self.new_input(settings)
 
     def new_input(self, settings: Settings) -> Input:

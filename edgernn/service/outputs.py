@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgernn.errors import InputError
+from edgernn.service.places import Release
 from edgernn.service.settings import ViewSettings, secret_path
 from edgernn.sinks import Sink, open_sink
 from edgernn.view import View
@@ -41,7 +42,7 @@ def close_sinks(sinks: list[Sink]) -> None:
             sink.close()
 
 
-def open_page(settings: ViewSettings, release: Path, pipeline: Pipeline) -> View:
+def open_page(settings: ViewSettings, release: Release, pipeline: Pipeline) -> View:
     """The live page of the settings.
 
     Raises:
@@ -49,9 +50,10 @@ def open_page(settings: ViewSettings, release: Path, pipeline: Pipeline) -> View
     """
     token = None
     if settings.token_file:
-        token = _read(settings.token_file, release, "view.token_file")
-    tls = _tls(settings, release) if settings.certificate else None
-    return page_of(pipeline, settings.address, settings.port, token, tls)
+        token = _read(settings.token_file, release.folder, "view.token_file")
+    tls = _tls(settings, release.folder) if settings.certificate else None
+    name = f"{release.name} {release.id}"
+    return page_of(pipeline, settings.address, settings.port, token, tls, name)
 
 
 def _read(name: str, release: Path, field: str) -> str:

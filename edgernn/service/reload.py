@@ -70,7 +70,7 @@ def _exchange_page(service: Service, view: ViewSettings | None) -> None:
         service.page.close()
         service.page = None
     if view is not None:
-        service.page = open_page(view, service.release.folder, service.pipeline)
+        service.page = open_page(view, service.release, service.pipeline)
 
 
 def _try_page(service: Service, view: ViewSettings | None) -> None:

@@ -28,18 +28,19 @@ def page_of(
     port: int,
     token: str | None,
     tls: ssl.SSLContext | None = None,
+    name: str = "",
 ) -> View:
-    """The page of a pipeline.
+    """The page of a pipeline, which is called `name`, or like the model's file.
 
     Raises:
         InputError: it cannot be served there.
     """
-    name = pipeline.model.path.name if pipeline.model.path else "edgernn"
+    file = pipeline.model.path.name if pipeline.model.path else "edgernn"
     return View(
         address,
         port,
         token,
-        title=f"{name} · {pipeline.backend}",
+        title=f"{name or file} · {pipeline.backend}",
         labels=pipeline.model.labels[:OUTPUTS],
         channels=getattr(pipeline.front_end, "names", ()),
         tls=tls,

@@ -1,0 +1,321 @@
+"""A service under stress: killed at random moments, fed for a day, and what it costs.
+
+    python benchmarks/service.py --data ../shared/data [--model keyword.tflite] [--kills 50]
+        [--hours 24] [--seconds 30] [--debian arm64 armhf] [--json FILE]
+
+Without `--model` a spoken-digit GRU is trained first. Killed: the state and the event log must be
+readable each time, no event that the journal knew may be missing, and no more of the stream be lost
+than the settings say. Fed: a stream of words through a pipe, as fast as the service takes it; its
+memory must stay where it is. Costs: the recording at its own pace, with the library of generated C
+and with LiteRT, here and in Debian roots of other machines under qemu-user.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.pipeline import digits, keyword_model, strung
+from edgernn.errors import EdgernnError
+from edgernn.model import load
+from edgernn.service.control import ask
+from edgernn.service.event_log import read_log
+from edgernn.service.places import Places, places
+from edgernn.service.settings import LogSettings, Settings
+from edgernn.service.snapshot import read_snapshot
+
+NAME = "bench"
+SNAPSHOT = 1.0
+SYNC = 0.5
+SETTLED = 1.0
+"""Hours after which memory has to stay."""
+GROWTH = 2 << 20
+"""Bytes by which it may differ from then on."""
+
+
+class Bench:
+    """A release of one model and a root for its service."""
+
+    def __init__(self, folder: Path, model: Path, recording: np.ndarray[Any, Any]) -> None:
+        self.root, self.release = folder, folder / "release"
+        self.release.mkdir()
+        (self.release / "model.tflite").write_bytes(model.read_bytes())
+        self.rate = int(load(model).metadata.front_end["rate"])
+        self.sound = folder / "words.wav"
+        with wave.open(str(self.sound), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(self.rate)
+            file.writeframes(recording.astype("<i2").tobytes())
+
+    @property
+    def places(self) -> Places:
+        """Where its service writes."""
+        return places(NAME, self.root)
+
+    def settings(self, spec: str = "", **more: Any) -> None:
+        """Write them; without an input the recording plays again and again."""
+        if not spec:
+            more |= {"repeat": True, "options": {"realtime": True}}
+        made = Settings(spec or str(self.sound), **more)
+        (self.release / "run.toml").write_text(made.to_toml())
+
+    @contextmanager
+    def running(self, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+        """Its service, in a process group of its own."""
+        command = [sys.executable, "-m", "edgernn.service", "run", str(self.release)]
+        process = subprocess.Popen(
+            [*command, "--name", NAME, "--root", str(self.root)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+            **more,
+        )
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def status(self) -> dict[str, Any]:
+        """What it answers, waited for."""
+        end = time.monotonic() + 120
+        while True:
+            try:
+                (line,) = ask(self.places.socket, "status", 30.0)
+                found: dict[str, Any] = json.loads(line)
+                return found
+            except (EdgernnError, OSError, ValueError):
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+
+
+def killed(bench: Bench, count: int, progress: Progress) -> dict[str, Any]:
+    """Kill it at random moments; what was found behind each."""
+    bench.settings(keep_state=True, snapshot_seconds=SNAPSHOT, log=LogSettings(1 << 18, SYNC))
+    chance = random.Random(0)
+    lost: list[float] = []
+    found = {"kills": count, "unreadable": 0, "missing_events": 0, "restored": 0, "events": 0}
+    task = progress.add_task("killed", total=count)
+    for _ in range(count):
+        heard: list[dict[str, Any]] = []
+        begun: list[float] = []
+
+        def listen(
+            process: subprocess.Popen[bytes], heard: list[Any] = heard, begun: list[float] = begun
+        ) -> None:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if b"listens to" in line:
+                    begun.append(time.time())
+                elif line.startswith(b"<6>{") and line.endswith(b"\n"):
+                    heard.append(json.loads(line[3:]))
+                found["restored"] += b"goes on with" in line
+
+        with bench.running() as process:
+            listener = threading.Thread(target=listen, args=(process,))
+            listener.start()
+            while not begun and process.poll() is None and chance.random() < 0.98:
+                time.sleep(0.02)  # now and then it does not even start
+            time.sleep(chance.uniform(0.0, 4.0))
+            os.killpg(process.pid, signal.SIGKILL)
+            now = time.time()
+            process.wait()
+            listener.join()
+        try:
+            entries, damaged = read_log(bench.places.log)
+            saved = read_snapshot(bench.places.snapshot).clock if begun else now
+        except FileNotFoundError:
+            saved = 0.0  # not one was due yet
+        except (EdgernnError, OSError):
+            found["unreadable"] += 1
+            continue
+        found["unreadable"] += damaged
+        clocks = {entry["clock"] for entry in entries}
+        found["missing_events"] += sum(event["clock"] not in clocks for event in heard)
+        found["events"] += len(heard)
+        lost.append(now - max(saved, *(begun or [now])))
+        progress.advance(task)
+    return {**found, "lost": max(lost, default=0.0), "allowed": SNAPSHOT}
+
+
+def fed(
+    bench: Bench, words: dict[str, list[Any]], hours: float, backend: str, progress: Progress
+) -> dict[str, Any]:
+    """Hours of words through a pipe, with everything on that could grow."""
+    bench.settings(
+        "stdin:int16",
+        backend=backend,
+        keep_state=True,
+        snapshot_seconds=0.5,
+        log=LogSettings(1 << 18, SYNC),
+        publish=("events.jsonl",),
+    )
+    minutes = np.concatenate([strung(words, 60.0, seed)[0] for seed in range(30)]).tobytes()
+    task = progress.add_task("fed", total=hours)
+    memory: list[tuple[float, int]] = []
+    with bench.running(stdin=subprocess.PIPE) as process:
+        threading.Thread(target=_drain, args=(process,), daemon=True).start()
+        watching = threading.Thread(target=_watch, args=(bench,), daemon=True)
+        watching.start()
+        assert process.stdin is not None
+        bench.status()
+        begun, given, total = time.monotonic(), 0, round(hours * 3600 * bench.rate * 2)
+        while given < total:
+            part = minutes[: total - given]
+            process.stdin.write(part)
+            given += len(part)
+            found = bench.status()
+            memory.append((found["seconds"] / 3600, found["memory"]))
+            progress.update(task, completed=memory[-1][0])
+        while (found := bench.status())["seconds"] < hours * 3600 - 10:
+            time.sleep(0.1)
+        took = time.monotonic() - begun
+    settled = [size for hour, size in memory if hour >= min(SETTLED, hours / 2)] or [0]
+    return {
+        "hours": hours,
+        "seconds": took,
+        "frames": found["frames"],
+        "events": found["events"],
+        "log_bytes": found["log"]["bytes"],
+        "memory": [(round(hour, 2), size) for hour, size in memory],
+        "lowest": min(settled),
+        "highest": max(settled),
+        "overruns": found["overruns"],
+    }
+
+
+def _drain(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdout is not None
+    for _ in process.stdout:
+        pass
+
+
+def _watch(bench: Bench) -> None:
+    """Clients come and go."""
+    with suppress(EdgernnError, OSError):
+        while True:
+            for count, _ in enumerate(ask(bench.places.socket, "watch", 60.0)):
+                if count > 2000:
+                    break
+
+
+def cost(bench: Bench, backend: str, seconds: float) -> dict[str, Any]:
+    """CPU share and memory while the recording plays at its own pace."""
+    bench.settings(backend=backend)
+    with bench.running() as process:
+        threading.Thread(target=_drain, args=(process,), daemon=True).start()
+        bench.status()
+        time.sleep(seconds)
+        return _told("this machine", bench.status())
+
+
+def _told(where: str, found: dict[str, Any]) -> dict[str, Any]:
+    keys = ("backend", "cpu", "load", "memory", "slowest", "frames", "overruns")
+    return {"where": where, **{key: found[key] for key in keys}}
+
+
+def show(console: Console, found: dict[str, Any]) -> bool:
+    """Print everything; whether all held."""
+    held = True
+    if kills := found.get("killed"):
+        console.print(
+            f"killed {kills['kills']} times: {kills['unreadable']} unreadable, "
+            f"{kills['missing_events']} of {kills['events']} events missing, the state taken up "
+            f"{kills['restored']} times, at most {kills['lost']:.2f} s of the stream lost "
+            f"({kills['allowed']:g} s said)"
+        )
+        held = not kills["unreadable"] and not kills["missing_events"]
+        held = held and kills["lost"] <= kills["allowed"]
+    if day := found.get("fed"):
+        table = Table("simulated hour", "memory, MB", title="Memory")
+        step = max(1, len(day["memory"]) // 12)
+        for hour, size in day["memory"][::step]:
+            table.add_row(f"{hour:.1f}", f"{size / 1e6:.2f}")
+        console.print(table)
+        speed, low, high = (
+            day["hours"] * 3600 / day["seconds"],
+            day["lowest"] / 1e6,
+            day["highest"] / 1e6,
+        )
+        console.print(
+            f"{day['hours']:g} hours in {day['seconds']:.0f} s ({speed:.0f} times real time): "
+            f"{day['frames']:,} frames, {day['events']:,} events, event log {day['log_bytes']:,} "
+            f"bytes; memory {low:.2f} to {high:.2f} MB behind the first hour"
+        )
+        held = held and day["highest"] - day["lowest"] <= GROWTH
+    if costs := found.get("costs"):
+        table = Table("where", "backend", "CPU", "work, s/s", "memory, MB", "longest block, ms")
+        for row in costs:
+            table.add_row(
+                row["where"],
+                row["backend"],
+                f"{100 * row['cpu']:.1f} %",
+                f"{row['load']:.4f}",
+                f"{row['memory'] / 1e6:.1f}",
+                f"{1000 * row['slowest']:.1f}",
+            )
+        console.print(table)
+    return held
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--model", type=Path, help="a keyword model for sound of 8 kHz")
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--hours", type=float, default=24.0)
+    parser.add_argument("--backend", default="native", help="what the hours are fed to")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each cost; 0 for none")
+    parser.add_argument("--debian", nargs="*", default=[], help="arm64, armhf: costs there, too")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    console = Console()
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as name, Progress(console=Console(stderr=True)) as progress:
+        folder = Path(name)
+        words = digits(given.data / "spoken-digits")
+        model = given.model
+        if model is None:
+            model = folder / "keyword.tflite"
+            keyword_model(given.data / "spoken-digits", 4)[0].save(model)
+        bench = Bench(folder, model, strung(words, 60.0, 1)[0])
+        from targets.native import build_host
+
+        build_host(load(model).data, bench.release / "host.so")
+        if given.kills:
+            found["killed"] = killed(bench, given.kills, progress)
+        if given.hours:
+            found["fed"] = fed(bench, words, given.hours, given.backend, progress)
+        if given.seconds:
+            found["costs"] = [cost(bench, b, given.seconds) for b in ("native", "litert")]
+    held = show(console, found)
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=1))
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
