@@ -71,6 +71,7 @@ def build_shared(
             core.optimize,
             "-fPIC",
             "-shared",
+            "-s",  # or zig's own helpers bring 700 kB of debug information with them
             *paths,
             "-o",
             str(library),
