@@ -25,6 +25,10 @@ class BundleError(EdgernnError):
     """A bundle is damaged, not signed as it must be, too old, or of another service or machine."""
 
 
+class DeviceError(EdgernnError):
+    """A device cannot be reached, or what was asked of it failed there; the message says why."""
+
+
 class UnsupportedError(EdgernnError):
     """A layer, option, activation or op cannot be converted; the message names it and a remedy."""
 
