@@ -1,200 +1,106 @@
-"""`edgernn deploy`: a model onto a board, which then proves that it runs right."""
+"""`edgernn deploy`: a model onto a board or a Linux device, which then tests itself."""
 
 from __future__ import annotations
 
-import tempfile
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 import click
 
-if TYPE_CHECKING:
-    from edgernn.link.device import Device
-    from edgernn.link.messages import Hello
-    from targets.boards import Board
-    from targets.firmware import Firmware
-
-_SAYS = 10.0
-"""Seconds in which an exported program tells of its self-test."""
+_BOARD: Final = ("board", "port", "baud", "emulate", "sensor", "project", "cc")
+"""What is for boards; all else is for Linux devices."""
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--board", required=True, help="`edgernn targets` lists them.")
-@click.option("--port", help="Serial port of the board, for example /dev/ttyACM0.")
-@click.option("--baud", default=115_200, show_default=True, help="Its speed.")
-@click.option("--emulate", is_flag=True, help="Boot it in QEMU instead of flashing a board.")
+@click.argument("host", required=False)
+@click.option("--board", help="A microcontroller board; `edgernn targets` lists them.")
+@click.option("--port", help="Board: its serial port, for example /dev/ttyACM0.")
+@click.option("--baud", default=115_200, show_default=True, help="Board: the port's speed.")
+@click.option("--emulate", is_flag=True, help="Board: boot it in QEMU instead of flashing one.")
 @click.option(
     "--sensor",
     default=None,
     metavar="FILE.c",
-    help="C file with the board's sensor, as targets/firmware/sensor.h says; or synthetic, or none "
+    help="Board: C file with its sensor, as targets/firmware/sensor.h says; or synthetic, or none "
     "(default: none on a board, synthetic in QEMU).",
 )
 @click.option(
     "--project",
     type=click.Path(path_type=Path),
-    help="Project from `edgernn export`, for boards that edgernn has no drivers of its own for.",
+    help="Board: project from `edgernn export`, where edgernn has no drivers of its own.",
 )
-@click.option("--cc", help="Cross compiler (default: zig).")
-def command(
-    file: Path,
-    board: str,
-    port: str | None,
-    baud: int,
-    emulate: bool,
-    sensor: str | None,
-    project: Path | None,
-    cc: str | None,
-) -> int:
-    """Build FILE into a board's firmware, flash it, and have the board test itself.
+@click.option("--cc", help="Board: cross compiler (default: zig).")
+@click.option(
+    "-i",
+    "--input",
+    "source",
+    help="Host: where samples come from there: microphone:[DEVICE], serial:PORT[@BAUD], "
+    "iio:DEVICE, or a file of the device.",
+)
+@click.option(
+    "--option", "options", multiple=True, metavar="NAME=VALUE", help="Host: option of the input."
+)
+@click.option(
+    "--publish",
+    multiple=True,
+    metavar="SINK",
+    help="Host: where events go beside the journal: mqtt://HOST/TOPIC, or a file of JSON lines.",
+)
+@click.option(
+    "--settings",
+    type=click.Path(path_type=Path),
+    metavar="RUN.toml",
+    help="Host: all settings as a file (docs/service.md); the options here replace its fields.",
+)
+@click.option("--name", help="Host: the service's name (default: that of the model file).")
+@click.option(
+    "--native/--no-native",
+    default=None,
+    help="Host: compile the model for it (default: if zig is installed and knows its processor).",
+)
+@click.option("--offline", is_flag=True, help="Host: bring all packages; it needs no internet.")
+@click.option(
+    "--sign",
+    type=click.Path(path_type=Path),
+    metavar="KEY",
+    help="Host: sign with this Ed25519 SSH key. From then on it takes signed bundles only.",
+)
+@click.option("--no-downgrade", is_flag=True, help="Host: refuse to install an older bundle.")
+@click.option("--keep-state", is_flag=True, help="Host: go on with the state after a restart.")
+@click.option(
+    "--view", type=click.IntRange(0, 65535), metavar="PORT", help="Host: serve a live page there, "
+    "on its loopback address: reach it with `ssh -L PORT:localhost:PORT HOST`.",
+)  # fmt: skip
+@click.option("--memory", type=int, metavar="MIB", help="Host: memory limit (default: 512).")
+@click.option("--cpu", type=int, metavar="PERCENT", help="Host: limit in % of a core (100).")
+@click.option(
+    "--ssh-config", type=click.Path(path_type=Path), help="Host: in place of ~/.ssh/config."
+)
+@click.pass_context
+def command(context: click.Context, /, file: Path, host: str | None, **chosen: Any) -> int:
+    """Put the model FILE onto a board, or onto a Linux device as a service; it then tests itself.
 
     \b
     edgernn deploy model.tflite --board netduinoplus2 --port /dev/ttyUSB0
     edgernn deploy model.tflite --board mps2-an386 --emulate
+    edgernn deploy model.tflite pi@raspberrypi.local --input microphone:
     """
-    from rich.console import Console
-
-    from edgernn.model import load
-    from targets.boards import board as find
-    from targets.boards import check_fits
-    from targets.device import build_device
-
-    console = Console(highlight=False, markup=False)
-    place, model = find(board), load(file)
-    if emulate and (port is not None or project is not None):
-        raise click.UsageError("--emulate needs neither --port nor --project")
-    if project is not None or not (place.uart or emulate):
-        return _project(console, place, project, port, baud)
-    chosen = sensor or ("synthetic" if emulate else "none")
-    with console.status(f"Building the firmware for {place.title} …"):
-        program = build_device(model, board, file.stem, sensor=chosen, emulated=emulate, cc=cc)
-    _show_sizes(console, program.firmware)
-    check_fits(place, program.firmware.flash_bytes, program.firmware.ram_bytes)
-    if emulate:
-        from targets.emulated import COUNTED, emulated_device
-
-        with emulated_device(program, COUNTED) as device:
-            console.print(f"booted in QEMU ({place.qemu})")
-            return _test(console, device, program.hello.model, place, emulated=True)
-    from targets.flash import flash
-
-    with tempfile.TemporaryDirectory() as folder:
-        image = Path(folder) / f"{file.stem}.elf"
-        image.write_bytes(program.firmware.data)
-        flash(place, image, port, lambda line: console.print(f"$ {line}", style="dim"))
-    return _talk(console, place, port, baud, program.hello.model)
-
-
-def _project(console: Any, place: Board, project: Path | None, port: str | None, baud: int) -> int:
-    """Build and flash a project that was exported."""
-    from edgernn.errors import InputError
-    from targets.flash import flash, flasher
-
-    kind = flasher(place).TAKES
-    if project is None:
-        raise InputError(
-            f"edgernn has no drivers of its own for {place.name}: make a project with `edgernn "
-            f"export FILE --format {kind} --board {place.name}`, then name it with --project"
+    if (host is None) == (chosen["board"] is None):
+        raise click.UsageError(
+            "where to: name a board with --board, or a Linux device as USER@HOST, and not both"
         )
-    if not project.is_dir():
-        raise InputError(f"{project}: is no folder of a project")
-    flash(place, project, port, lambda line: console.print(f"$ {line}", style="dim"))
-    return _read(console, port, baud)
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and name in chosen and (name in _BOARD) == (host is not None):
+            kind = "a Linux device has none" if host is not None else "it is for Linux devices"
+            raise click.UsageError(f"{parameter.opts[-1]}: {kind}")
+    of_board = {name: chosen.pop(name) for name in _BOARD}
+    if host is None:
+        from edgernn.cli.deploy_board import deploy_board
 
+        return deploy_board(file, **of_board)
+    from edgernn.cli.deploy_host import deploy_host
 
-def _read(console: Any, port: str | None, baud: int) -> int:
-    """What an exported program says when it starts, up to its self-test; 1 if that did not pass."""
-    from edgernn.cli.lines import appearing
-
-    if port is None:
-        console.print("flashed; name its serial port with --port to read the self-test")
-        return 0
-    line, text = appearing(port, baud), ""
-    end = time.monotonic() + _SAYS
-    try:
-        while time.monotonic() < end:
-            *lines, text = (text + line.receive(0.2).decode("utf-8", "replace")).split("\n")
-            for said in lines:
-                console.print("".join(c if c.isprintable() else "?" for c in said.rstrip("\r")))
-                if "self-test" in said:
-                    return 0 if "self-test passed" in said else 1
-    finally:
-        line.close()
-    console.print(f"flashed, but no self-test was heard in {_SAYS:.0f} seconds: reset the board")
-    return 1
-
-
-def _talk(console: Any, place: Board, port: str | None, baud: int, digest: str) -> int:
-    """Ask a board that was just flashed."""
-    from edgernn.cli.lines import appearing
-    from edgernn.link.device import Device
-
-    if port is None:
-        console.print("flashed; name its serial port with --port for the self-test")
-        return 0
-    with Device(appearing(port, baud)) as device:
-        console.print(f"{device.hello.name} answers at {port}")
-        return _test(console, device, digest, place, emulated=False)
-
-
-def _show_sizes(console: Any, firmware: Firmware) -> None:
-    """What the linker made of it, beside what the board has."""
-    from rich.table import Table
-
-    from edgernn.cli.profile import bar
-
-    place = firmware.board
-    table = Table("", "bytes", "of", "", title=place.title, title_justify="left")
-    for column in table.columns[1:3]:
-        column.justify = "right"
-    for name, used, there in (
-        ("flash", firmware.flash_bytes, place.flash_bytes),
-        ("RAM", firmware.ram_bytes, place.ram_bytes),
-    ):
-        table.add_row(name, f"{used:,}", f"{there:,}", bar(used / there))
-    console.print(table)
-    variables = firmware.ram_bytes - firmware.stack_bytes
-    console.print(f"RAM: {variables:,} of variables, {firmware.stack_bytes:,} kept for the stack")
-
-
-def _test(console: Any, device: Device, digest: str, place: Board, emulated: bool) -> int:
-    """The self-test's result and the time of a step; 1 if the board does not run right."""
-    from edgernn.link.messages import LinkError
-
-    hello = device.hello
-    if hello.model != digest:
-        raise LinkError(
-            f"the device runs another model ({hello.name}, {hello.model[:12]}): was it flashed?"
-        )
-    result = device.self_test()
-    if not result.steps:
-        console.print("no self-test: the model file has no golden sequence of TFLM")
-        return 0
-    if result.passed:
-        console.print(f"self-test passed: {result.steps} steps, every value exact", style="green")
-    else:
-        console.print(
-            f"self-test FAILED: {result.differing} values differ, the first in step "
-            f"{result.first + 1} of {result.steps}",
-            style="red",
-        )
-    mean, worst = result.total_ticks / result.steps, result.worst_ticks
-    console.print(_duration(mean, worst, hello, place, emulated), soft_wrap=True)
-    load = device.load()
-    console.print(f"stack: {load.stack:,} of {load.stack_size:,} bytes were used")
-    return 0 if result.passed else 1
-
-
-def _duration(mean: float, worst: int, hello: Hello, place: Board, emulated: bool) -> str:
-    micro = 1e6 / hello.ticks
-    if not emulated:
-        return f"a step takes {mean * micro:,.1f} µs, at most {worst * micro:,.1f} µs"
-    # Of QEMU's time, an instruction takes a nanosecond.
-    count = mean * micro * 1e3
-    return (
-        f"a step takes {count:,.0f} instructions: {count / place.clock_hz * 1e6:,.1f} µs at "
-        f"{place.clock_hz / 1e6:g} MHz if each took one cycle (QEMU counts no cycles; "
-        "`edgernn profile` estimates them)"
-    )
+    return deploy_host(file, host, **chosen)

@@ -151,7 +151,7 @@ def command(
             scores,
             _folder_exists(state),
             to or ("-",),
-            {"realtime": own_pace, **_options(options)},
+            {"realtime": own_pace, **read_options(options)},
             place,
             None if board is None else (board, cc),
         )
@@ -172,7 +172,7 @@ def command(
     return 0
 
 
-def _options(texts: tuple[str, ...]) -> dict[str, str]:
+def read_options(texts: tuple[str, ...]) -> dict[str, str]:
     """Options of a source by name."""
     found = {}
     for text in texts:

@@ -56,8 +56,8 @@ def call(
 ) -> dict[str, Any]:
     """Run a command of `edgernn.releases.tool` on the device; its result.
 
-    It runs as root, through `sudo -n` if the login is another. `tell` is called with each step that it tells of,
-    `line` with each line of text that it was asked for.
+    It runs as root, through `sudo -n` if the login is another. `tell` is called with each step,
+    `line` with each line of text that was asked for.
 
     Raises:
         DeviceError: the connection failed, sudo or Python is not to be had, or the command says so.

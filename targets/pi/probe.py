@@ -40,6 +40,11 @@ class Device:
     current: str
 
     @property
+    def has_library(self) -> bool:
+        """Whether the C of a model can be compiled for it."""
+        return self.machine in _NATIVE
+
+    @property
     def interpreters(self) -> tuple[str, ...]:
         """TFLite interpreters that are there already."""
         return tuple(n for n in ("ai-edge-litert", "tflite-runtime") if n in self.packages)
@@ -110,7 +115,7 @@ def check_device(device: Device, *, need: int, native: bool, signing: bool) -> N
             f"{where}: has systemd {device.systemd}, and {OLDEST_SYSTEMD} or newer is needed "
             "(Debian 11, Raspberry Pi OS of 2021)"
         )
-    if native and device.machine not in _NATIVE:
+    if native and not device.has_library:
         raise DeviceError(
             f"{where}: there is no native library for {device.machine}: deploy with --no-native"
         )

@@ -23,7 +23,9 @@ TRIPLETS = {
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "armhf": "armv7l"}
 _QEMU = {"arm64": ("qemu-aarch64-static", 2, 0xB7), "armhf": ("qemu-arm-static", 1, 0x28)}
 # What a Raspberry Pi OS has anyway; NumPy, because there are no wheels of it for 32 bits.
-_PACKAGES = ["dash", "coreutils", "python3-minimal", "libpython3.11-stdlib", "python3-numpy"]
+_PACKAGES = """
+dash coreutils python3-minimal libpython3.11-stdlib libstdc++6 python3-numpy
+""".split()
 _MORE = {"amd64": ["openssh-client"]}
 _TOOLS = ("apt-get", "dpkg-deb", "unshare", "chroot")
 _WRITTEN = ("opt", "var/lib", "run", "etc/systemd", "etc/edgernn", "tmp", "standins")
@@ -72,14 +74,16 @@ def debian(architecture: str, cache: Path) -> Path:
     base = cache / architecture
     with open(cache / f"{architecture}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (base / "complete").exists():
+        wanted = [*_PACKAGES, *_MORE.get(architecture, [])]
+        done = base / "packages"
+        if not done.exists() or done.read_text().split() != wanted:
             shutil.rmtree(base, ignore_errors=True)
-            _unpack(architecture, base)
-            (base / "complete").touch()
+            _unpack(architecture, wanted, base)
+            done.write_text(" ".join(wanted))
     return base
 
 
-def _unpack(architecture: str, base: Path) -> None:
+def _unpack(architecture: str, wanted: list[str], base: Path) -> None:
     work = base / "apt"
     for folder in ("lists/partial", "archives/partial"):
         (work / folder).mkdir(parents=True)
@@ -102,7 +106,6 @@ def _unpack(architecture: str, base: Path) -> None:
         "Debug::NoLocking": "1",
     }
     apt = ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
-    wanted = [*_PACKAGES, *_MORE.get(architecture, [])]
     for command in (["update"], ["install", "--yes", "--download-only", *wanted]):
         done = subprocess.run([*apt, *command], capture_output=True, text=True, check=False)
         if done.returncode:
@@ -114,9 +117,8 @@ def _unpack(architecture: str, base: Path) -> None:
     triplet = base / "usr/lib" / TRIPLETS[architecture]
     for name in ("blas/libblas.so.3", "lapack/liblapack.so.3"):
         (triplet / Path(name).name).symlink_to(name)
-    if not (base / "bin").is_symlink():
-        if not (base / "bin/sh").exists():
-            (base / "bin/sh").symlink_to("dash")
+    if not (base / "bin/sh").exists():
+        (base / "bin/sh").symlink_to("dash")
     for folder in ("proc", "dev", "etc", *_WRITTEN):
         (base / folder).mkdir(parents=True, exist_ok=True)
     (base / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")

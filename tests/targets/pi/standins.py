@@ -25,8 +25,11 @@ is-active) if kill -0 "$(cat $state.pid 2>/dev/null)" 2>/dev/null; then echo act
     if test -e $state.pid; then echo failed; else echo inactive; fi; exit 3 ;;
 esac
 if test -e $state.pid; then
-    kill "$(cat $state.pid)" 2>/dev/null && for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        kill -0 "$(cat $state.pid)" 2>/dev/null || break; sleep 0.1; done
+    kill "$(cat $state.pid)" 2>/dev/null
+    for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do
+        kill -0 "$(cat $state.pid)" 2>/dev/null || break
+        sleep 0.2
+    done
     kill -9 "$(cat $state.pid)" 2>/dev/null
     rm -f $state.pid
 fi
@@ -74,7 +77,7 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
             sys.exit(0)
         if process.poll() is not None:
             break
-print("Job for %s failed because the control process exited with error code." % unit, file=sys.stderr)
+print("Job for %s failed because the program ended." % unit, file=sys.stderr)
 sys.exit(1)
 """
 

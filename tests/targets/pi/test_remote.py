@@ -44,7 +44,8 @@ def test_hosts_that_people_have_are_taken(host):
 @pytest.mark.parametrize(
     "host",
     ["", "-oProxyCommand=id", "pi@-oProxyCommand=id", "pi@host;id", "$(id)", "`id`", "a b", "a\nb",
-     "a\tb", "pi@host\0", "pi|id", "pi@a@b", "a/b", "~root", "'x", '"x', "pi@ho\u00a0st", "ｐi", "a" * 256,
+     "a\tb", "pi@host\0", "pi|id",
+     "pi@a@b", "a/b", "~root", "'x", '"x', "pi@ho\u00a0st", "ｐi", "a" * 256,
      "ssh://-x", "{a,b}", "*", "a&b", "a>b", "a\\b", "host\r"],
 )  # fmt: skip
 def test_hosts_that_a_shell_or_ssh_could_misread_are_refused(host):
@@ -114,7 +115,7 @@ def test_a_host_key_that_is_not_known_is_not_accepted(server, tmp_path):
             "StrictHostKeyChecking yes", "StrictHostKeyChecking ask"
         )
     )
-    with pytest.raises(DeviceError, match="pi: Host key verification failed.*compare its host key"):  # noqa: SIM117
+    with pytest.raises(DeviceError, match=r"pi: Host key verification failed.*its host key"):  # noqa: SIM117
         with connect("pi", config):
             pass
     assert (tmp_path / "empty").read_bytes() == b""
@@ -173,7 +174,7 @@ def test_the_connection_ends_with_the_block(server):
 
 
 def test_a_connection_that_is_lost_is_said(server):
-    with connect("pi", server.config) as remote, pytest.raises(DeviceError, match="^pi: "):
+    with connect("pi", server.config) as remote, pytest.raises(DeviceError, match=r"^pi: "):
         # The server's process for this connection is the shell's grandparent.
         remote.run(["sh", "-c", "kill -9 $(ps -o ppid= -p $PPID) $PPID; sleep 5"], seconds=20)
 
