@@ -28,7 +28,7 @@ dash coreutils python3-minimal libpython3.11-stdlib libstdc++6 python3-numpy
 """.split()
 _MORE = {"amd64": ["openssh-client"]}
 _TOOLS = ("apt-get", "dpkg-deb", "unshare", "chroot")
-_WRITTEN = ("opt", "var/lib", "run", "etc/systemd", "etc/edgernn", "tmp", "standins")
+_WRITTEN = ("opt", "var/lib", "run", "etc/systemd", "etc/edgernn", "tmp", "standins", "usr/local")
 
 # Runs in fresh namespaces: arguments are the base, the device's folder, the line that registers
 # the emulator, and the command.
