@@ -28,7 +28,7 @@ from edgernn.link.device import Device
 from edgernn.link.ports import BAUD, PacedLine
 from edgernn.model import Model
 from targets.device import build_device
-from targets.emulated import COUNTED, EmulatedLine
+from targets.emulated import COUNTED, emulated_line
 
 BOARDS = "netduinoplus2,mps2-an386"
 
@@ -81,7 +81,7 @@ def _frames(
     shape = (count, *model.frames.shape)
     frames = random.integers(info.min, info.max, shape, endpoint=True).astype(model.x.dtype)
     expected = model.stream("native").push_raw(frames).reshape(count, -1)
-    line = PacedLine(EmulatedLine(build_device(model, board, emulated=True), COUNTED))
+    line = PacedLine(emulated_line(build_device(model, board, emulated=True), COUNTED))
     with Device(line, timeout=10.0) as device:
         line.sent = line.received = 0
         begin = time.monotonic()
@@ -102,7 +102,7 @@ def _samples(
     samples = _signal(front_end, count * per + first, random)
     events = pipeline.push(samples)
     expected = np.concatenate([scores.raw.reshape(len(scores), -1) for scores in seen])
-    line = PacedLine(EmulatedLine(build_device(model, board, emulated=True), COUNTED))
+    line = PacedLine(emulated_line(build_device(model, board, emulated=True), COUNTED))
     with Device(line, timeout=10.0) as device:
         line.sent = line.received = 0
         begin = time.monotonic()

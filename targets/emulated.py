@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from edgernn.link.device import Device
+from targets.boards import Board
 from targets.device import DeviceProgram
 from targets.link import BoardError
 from targets.qemu import TIMEOUT, Machine
@@ -20,10 +21,9 @@ _PATIENCE: Final = 10.0
 class EmulatedLine:
     """The serial port of a board in QEMU; `edgernn.link.device.Device` talks to it."""
 
-    def __init__(self, program: DeviceProgram, options: Sequence[str] = ()) -> None:
-        """Boot it; see `qemu.Machine` for what is raised."""
-        firmware = program.firmware
-        self._machine = Machine(firmware.board, firmware.data, options, greets=False)
+    def __init__(self, board: Board, elf: bytes, options: Sequence[str] = ()) -> None:
+        """Boot an image; see `qemu.Machine` for what is raised."""
+        self._machine = Machine(board, elf, options, greets=False)
         self._begin = self._machine.receive(TIMEOUT)
         if not self._begin:
             self._machine.close()
@@ -44,6 +44,11 @@ class EmulatedLine:
         self._machine.close()
 
 
+def emulated_line(program: DeviceProgram, options: Sequence[str] = ()) -> EmulatedLine:
+    """The serial port of the program's board."""
+    return EmulatedLine(program.firmware.board, program.firmware.data, options)
+
+
 def emulated_device(program: DeviceProgram, options: Sequence[str] = ()) -> Device:
     """The device in QEMU, which is given more time than a real one."""
-    return Device(EmulatedLine(program, options), _PATIENCE)
+    return Device(emulated_line(program, options), _PATIENCE)

@@ -23,7 +23,7 @@ from targets.toolchain import build_objects, link
 
 _FOLDER = Path(__file__).parent / "firmware"
 _SOURCES = ("startup.c", "link.c")
-_HEADERS = ("startup.h", "link.h")
+_HEADERS = ("startup.h", "stack.h", "link.h")
 
 STACK_BYTES = 1024
 """Reserved for the stack at least, and more where a step can use more."""

@@ -45,7 +45,7 @@ def deploy_board(
     if emulate and (port is not None or project is not None):
         raise click.UsageError("--emulate needs neither --port nor --project")
     if project is not None or not (place.uart or emulate):
-        return _project(console, place, project, port, baud)
+        return _project(console, place, project, port, baud, model.hash)
     chosen = sensor or ("synthetic" if emulate else "none")
     with console.status(f"Building the firmware for {place.title} …"):
         program = build_device(model, board, file.stem, sensor=chosen, emulated=emulate, cc=cc)
@@ -66,9 +66,12 @@ def deploy_board(
     return _talk(console, place, port, baud, program.hello.model)
 
 
-def _project(console: Any, place: Board, project: Path | None, port: str | None, baud: int) -> int:
+def _project(
+    console: Any, place: Board, project: Path | None, port: str | None, baud: int, digest: str
+) -> int:
     """Build and flash a project that was exported."""
     from edgernn.errors import InputError
+    from targets.exports.folder import facts_of
     from targets.flash import flash, flasher
 
     kind = flasher(place).TAKES
@@ -79,7 +82,12 @@ def _project(console: Any, place: Board, project: Path | None, port: str | None,
         )
     if not project.is_dir():
         raise InputError(f"{project}: is no folder of a project")
+    facts = facts_of(project)
+    if facts.get("model", digest) != digest:
+        raise InputError(f"{project}: is a project of another model: export this one into it")
     flash(place, project, port, lambda line: console.print(f"$ {line}", style="dim"))
+    if facts.get("speaks") == "link":
+        return _talk(console, place, port, baud, digest)
     return _read(console, port, baud)
 
 
@@ -162,7 +170,8 @@ def _test(console: Any, device: Device, digest: str, place: Board, emulated: boo
     mean, worst = result.total_ticks / result.steps, result.worst_ticks
     console.print(_duration(mean, worst, hello, place, emulated), soft_wrap=True)
     load = device.load()
-    console.print(f"stack: {load.stack:,} of {load.stack_size:,} bytes were used")
+    if load.stack_size:
+        console.print(f"stack: {load.stack:,} of {load.stack_size:,} bytes were used")
     return 0 if result.passed else 1
 
 

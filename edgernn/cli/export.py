@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 @click.option("--board", help="For this board alone, if it is large enough (default: any).")
 @click.option("-t", "--target", help="Core whose kernels to use (default: the board's, or any C).")
 @click.option("--name", help="Name of the project, its files and functions (default: the file's).")
+@click.option(
+    "--link",
+    "linked",
+    is_flag=True,
+    help="The program speaks to `edgernn monitor`, `record` and `deploy` instead of printing text "
+    "(cmake, arduino, platformio).",
+)
 @click.option("--cc", help="Compiler that sizes are measured with (default: zig).")
 def command(
     file: Path,
@@ -35,6 +42,7 @@ def command(
     board: str | None,
     target: str | None,
     name: str | None,
+    linked: bool,
     cc: str | None,
 ) -> None:
     """Write a project around the step model FILE (.tflite).
@@ -50,7 +58,8 @@ def command(
     from targets.exports import export
 
     try:
-        made = export(load(file), kind, output, name=name, board_name=board, target=target, cc=cc)
+        options = {"name": name, "board_name": board, "target": target, "cc": cc}
+        made = export(load(file), kind, output, linked=linked, **options)
     except ModelFileError as error:
         text = str(error)
         raise ModelFileError(text if str(file) in text else f"{file}: {text}") from None

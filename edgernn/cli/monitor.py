@@ -186,8 +186,9 @@ class _Screen:
         if hello.frame_rate:
             table.add_row("busy", bar(mean * hello.frame_rate / 1e6, 30))
         table.add_row("overruns", f"{load.overruns:,} of {load.steps:,} steps")
-        table.add_row("stack", bar(load.stack / max(load.stack_size, 1), 30))
-        table.add_row("", f"{load.stack:,} of {load.stack_size:,} bytes at most")
+        if load.stack_size:
+            table.add_row("stack", bar(load.stack / load.stack_size, 30))
+            table.add_row("", f"{load.stack:,} of {load.stack_size:,} bytes at most")
         table.add_row("lost", f"{load.lost:,} on the device, {device.lost:,} on the line")
         table.add_row("damaged", f"{load.damaged:,} frames there, {device.damaged:,} here")
         return table

@@ -32,7 +32,7 @@ class Format:
 
     `more` gives values for the templates and further files by path; `library` the files by name, if
     they are not the C of every other format; `board_id` is the field of a board that names it in
-    this ecosystem, if boards have such names.
+    this ecosystem, if boards have such names. `links`: its program can speak the link.
     """
 
     title: str
@@ -40,12 +40,15 @@ class Format:
     more: Callable[[Project], tuple[dict[str, Any], dict[str, str]]] | None = None
     board_id: str = ""
     library: Callable[[Project], dict[str, str]] | None = None
+    links: bool = False
 
 
 FORMATS: Final = {
-    "cmake": Format("CMake project", "model", cmake.more),
-    "arduino": Format("Arduino library", "src", board_id="arduino"),
-    "platformio": Format("PlatformIO project", "lib/NAME/src", platformio.more, "platformio"),
+    "cmake": Format("CMake project", "model", cmake.more, links=True),
+    "arduino": Format("Arduino library", "src", board_id="arduino", links=True),
+    "platformio": Format(
+        "PlatformIO project", "lib/NAME/src", platformio.more, "platformio", links=True
+    ),
     "esp-idf": Format("ESP-IDF project", "components/NAME", board_id="esp_idf"),
     "zephyr": Format("Zephyr module", "src", board_id="zephyr"),
     "cmsis-pack": Format("CMSIS-Pack skeleton", "src", cmsis_pack.more),
@@ -77,11 +80,13 @@ def export(
     board_name: str | None = None,
     target: str | None = None,
     cc: str | None = None,
+    linked: bool = False,
 ) -> Export:
     """Write a project of the format `kind` into a new folder, or over an earlier export.
 
-    `target` chooses the kernels (default: those of the board's core, or portable C). In a folder
-    that was exported to before, files that the user changed or added stay as they are.
+    If `linked`, its program speaks the link of docs/link.md instead of text. `target` chooses the
+    kernels (default: those of the board's core, or portable C). In a folder that was exported to
+    before, files that the user changed or added stay as they are.
 
     Raises:
         InputError: an unknown format, board, core or name; a board that is too small or of another
@@ -91,6 +96,9 @@ def export(
     if kind not in FORMATS:
         raise InputError(f"there is no format '{kind}'; known are {', '.join(FORMATS)}")
     chosen = FORMATS[kind]
+    if linked and not chosen.links:
+        known = ", ".join(name for name, made in FORMATS.items() if made.links)
+        raise InputError(f"a program of the format {kind} speaks no link; those of {known} do")
     place = None if board_name is None else board(board_name)
     _check_board(kind, chosen, place)
     if place is not None and target not in (None, place.core, "portable"):
@@ -100,7 +108,8 @@ def export(
         raise InputError(f"{kernels} is no microcontroller: use `edgernn compile`")
     loaded = model if isinstance(model, Model) else load_model(model)
     stem = name or (loaded.path.stem if loaded.path else "model")
-    project = project_of(loaded, stem, kernels, place, is_named=name is not None)
+    is_named = name is not None
+    project = project_of(loaded, stem, kernels, place, is_named=is_named, linked=linked)
     sizes = measure(project, cc) if place is not None and chosen.library is None else None
     if sizes is not None and place is not None:
         check_fits(place, sizes.flash, sizes.ram)
@@ -109,7 +118,8 @@ def export(
     contents = {f"{chosen.sources}/{file}": text for file, text in library.items()}
     contents |= {**_rendered(kind, project, values, library), **files}
     contents = {path.replace("NAME", project.name): text for path, text in contents.items()}
-    kept = replace_folder(Path(folder), contents, {"format": kind, "model": project.key})
+    facts = {"format": kind, "model": project.key, "speaks": "link" if linked else "text"}
+    kept = replace_folder(Path(folder), contents, facts)
     return Export(kind, Path(folder), project, tuple(sorted(contents)), kept, sizes)
 
 
@@ -137,4 +147,5 @@ def _rendered(
     given = {**project.values, "sources": sorted(library), **values}
     given["c_files"] = [file for file in given["sources"] if file.endswith((".c", ".cc"))]
     paths = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.j2"))]
-    return {path.removesuffix(".j2"): render(path, folder, **given) for path in paths}
+    texts = {path.removesuffix(".j2"): render(path, folder, **given) for path in paths}
+    return {path: text for path, text in texts.items() if text.strip()}

@@ -27,7 +27,10 @@ def more(project: Project) -> tuple[dict[str, Any], dict[str, str]]:
     described = [
         {"board": place, **_flags(core(place.core), project.compiled.core)} for place in places
     ]
-    files = {f"boards/{name}": own_file(name) for name in ("startup.c", "startup.h")}
+    files = {f"boards/{name}": own_file(name) for name in ("startup.c", "startup.h", "stack.h")}
+    if project.values["linked"]:
+        clocks = [f"clock_{place.clock}.c" for place in places]
+        files |= {f"boards/{name}": own_file(name) for name in ("clock.h", *clocks)}
     for place in places:
         for name, text in uart_files(place).items():
             folder = f"boards/{place.name}" if name == "uart_board.h" else "boards"

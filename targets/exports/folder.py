@@ -53,6 +53,15 @@ def replace_folder(
     return kept
 
 
+def facts_of(folder: Path) -> dict[str, str]:
+    """What an export says of itself: its format, model and language; nothing if it is none."""
+    try:
+        document: Any = json.loads((folder / MARKER).read_text("utf-8"))
+        return {name: fact for name, fact in document.items() if isinstance(fact, str)}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
 def _earlier(target: Path) -> dict[str, str] | None:
     """The files of an earlier export with their hashes; None if there is nothing yet."""
     if target.is_dir() and not any(target.iterdir()):

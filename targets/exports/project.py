@@ -18,6 +18,7 @@ from targets.compile import compile_model
 from targets.compiled import Compiled
 from targets.emit import array, render
 from targets.exports.golden import Replay, replay_of
+from targets.exports.linked import linked_files
 from targets.generate import version
 from targets.ir import C_TYPES, Buffer
 from targets.lowering.base import identifier
@@ -50,9 +51,17 @@ class Project:
 
 
 def project_of(
-    model: Model, name: str, core: str, board: Board | None, *, is_named: bool = True
+    model: Model,
+    name: str,
+    core: str,
+    board: Board | None,
+    *,
+    is_named: bool = True,
+    linked: bool = False,
 ) -> Project:
     """Compile the model and put the self-test and the streaming program beside it.
+
+    The program prints text or, if `linked`, speaks the link of docs/link.md.
 
     Raises:
         UnsupportedError: it has not one input and one output, or looks back from the end.
@@ -70,16 +79,14 @@ def project_of(
             f"{len(compiled.inputs)} and {len(compiled.outputs)}: use the C from `edgernn compile`"
         )
     replay = replay_of(model, compiled)
-    values = _values(model, compiled, board, replay)
+    values = {**_values(model, compiled, board, replay), "linked": linked}
     name = compiled.name
-    library = {
-        **compiled.files,
-        **{
-            f"{name}_{part}": render(f"{part}.j2", _COMMON, **values)
-            for part in ("selftest.h", "selftest.c", "app.h", "app.c")
-        },
-    }
-    return Project(name, model, compiled, board, replay, library, values)
+    if linked:
+        program = linked_files(model, compiled, board, replay, values)
+    else:
+        parts = ("selftest.h", "selftest.c", "app.h", "app.c")
+        program = {f"{name}_{part}": render(f"{part}.j2", _COMMON, **values) for part in parts}
+    return Project(name, model, compiled, board, replay, {**compiled.files, **program}, values)
 
 
 def _values(

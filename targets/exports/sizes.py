@@ -16,7 +16,7 @@ from targets.toolchain import build_objects, link
 
 _FIRMWARE = Path(__file__).parents[1] / "firmware"
 
-_MAIN = """\
+_TEXT = """\
 #include "NAME_app.h"
 
 void reset_handler(void);
@@ -27,6 +27,28 @@ int32_t NAME_read(NAME_sample_t *samples, int32_t capacity) {
 }
 void reset_handler(void) {
   while (NAME_app_start() && NAME_app_turn()) {
+  }
+}
+"""
+
+_LINK = """\
+#include "NAME_app.h"
+
+void reset_handler(void);
+int NAME_serial_read(void) { return *(volatile uint8_t *)64; }
+void NAME_serial_write(const uint8_t *bytes, int32_t size) {
+  *(volatile uint8_t *)64 = bytes[size - 1];
+}
+uint32_t NAME_micros(void) { return *(volatile uint32_t *)68; }
+#ifdef NAME_CHANNELS
+int32_t NAME_read(NAME_sample_t *samples, int32_t capacity) {
+  (void)samples;
+  return -capacity;
+}
+#endif
+void reset_handler(void) {
+  for (NAME_app_start();;) {
+    NAME_app_turn();
   }
 }
 """
@@ -58,11 +80,14 @@ def measure(project: Project, cc: str | None = None) -> Sizes:
         return Sizes(flash, compiled.state_bytes + compiled.scratch_bytes, is_estimate=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        files = {**project.library, "main.c": _MAIN.replace("NAME", project.name)}
+        main = _LINK if project.values["linked"] else _TEXT
+        main = main.replace("NAME_CHANNELS", f"{project.name.upper()}_CHANNELS")
+        files = {**project.library, "main.c": main.replace("NAME", project.name)}
         for name, text in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(text)
         sources = [name for name in files if name.endswith(".c")]
-        flags = ("-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
+        flags = ("-fno-unwind-tables", "-fno-asynchronous-unwind-tables", f"-I{folder}")
         objects = build_objects(folder, sources, compiled.core, cc, extra=flags)
         script = folder / "board.ld"
         script.write_text(_script(place))

@@ -1,7 +1,7 @@
 #include "device.h"
 
 #include "clock.h"
-#include "startup.h"
+#include "stack.h"
 #include "uart.h"
 
 #define ANSWER 0x80u
@@ -79,8 +79,6 @@ static void send(uint8_t type, uint16_t sequence, const uint8_t *payload, size_t
 void device_send(device_type_t type, const uint8_t *payload, size_t size) {
   send((uint8_t)type, unasked++, payload, size);
 }
-
-void fault(void) { device_send(DEVICE_FAULT, NULL, 0); }
 
 void device_account(uint32_t ticks) {
   load.steps++;
@@ -185,24 +183,24 @@ static void take(uint8_t byte) {
   send(answer.type, answer.sequence, answer.payload, answer.size);
 }
 
-int main(void) {
+void device_start(void) {
   uint8_t payload[LOAD_BYTES];
-  uart_init();
-  clock_init();
   edgernn_link_receiver_init(&receiver, request.bytes, sizeof request.bytes);
   device_send(DEVICE_BOOT, payload, model_self_test(payload));
-  for (;;) {
-    listen();
-    if (received != taken) {
-      take(waiting[taken++ % WAITING]);
-    } else if (wanted) {
-      model_poll(wanted);
-      if (wanted & DEVICE_WANTS_STATUS && clock_ticks() >= next_status) {
-        next_status += BOARD_TICKS_HZ;
-        device_send(DEVICE_STATUS, payload, put_load(payload));
-      }
-    } else {
-      uart_wait();
+}
+
+void device_turn(void) {
+  uint8_t payload[LOAD_BYTES];
+  listen();
+  if (received != taken) {
+    take(waiting[taken++ % WAITING]);
+  } else if (wanted) {
+    model_poll(wanted);
+    if (wanted & DEVICE_WANTS_STATUS && clock_ticks() >= next_status) {
+      next_status += BOARD_TICKS_HZ;
+      device_send(DEVICE_STATUS, payload, put_load(payload));
     }
+  } else {
+    uart_wait();
   }
 }

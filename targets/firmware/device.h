@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "board.h"
+#include "device_board.h"
 #include "edgernn_link.h"
 #include "model.h"
 
@@ -46,6 +46,12 @@ typedef enum {
 } device_error_t;
 
 /* The talking half */
+
+/* Tests the model and says so; once, before everything else. */
+void device_start(void);
+
+/* Takes a byte that has come, or serves the sensor; to be called without end. */
+void device_turn(void);
 
 /* Where an answer goes, DEVICE_ANSWER bytes. */
 extern union device_answer {

@@ -116,7 +116,7 @@ void model_poll(uint8_t wanted) {
     model_sample_t samples[BOARD_HOP * BOARD_CHANNELS];
   } data;
   const int32_t count = sensor_read(data.samples, BOARD_HOP);
-  if (count == 0) {
+  if (count <= 0) {
     return;
   }
   if (wanted & DEVICE_WANTS_DATA) {

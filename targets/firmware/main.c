@@ -2,6 +2,7 @@
 #include "board.h"
 #include "link.h"
 #include "model.h"
+#include "stack.h"
 #include "startup.h"
 #include "uart.h"
 

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "board.h"
+#include "device_board.h"
 
 /* Begins to sample, from now on; also a second time. */
 void sensor_start(void);

@@ -1,5 +1,7 @@
 #include "startup.h"
 
+#include "stack.h"
+
 #define PAINT 0xA5A5A5A5u
 
 typedef void (*handler_t)(void);

@@ -1,4 +1,4 @@
-/* What happens between power-on and main, and how deep the stack went since. */
+/* What happens between power-on and main. */
 #ifndef STARTUP_H
 #define STARTUP_H
 
@@ -12,9 +12,5 @@ void fault(void);
 
 /* Of the timer; a fault, unless the clock's driver has one. */
 void systick_handler(void);
-
-/* Bytes of stack used so far, and those that there are. */
-uint32_t stack_used(void);
-uint32_t stack_size(void);
 
 #endif

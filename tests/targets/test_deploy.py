@@ -25,7 +25,7 @@ from edgernn.metadata import Golden
 from targets import flash, qemu
 from targets.boards import board, boards
 from targets.device import build_device
-from targets.emulated import COUNTED, EmulatedLine, emulated_device
+from targets.emulated import COUNTED, emulated_device, emulated_line
 from targets.native import load_native
 from targets.stack import worst_stack
 from tests.edgernn.pty_port import Pty
@@ -235,7 +235,7 @@ def test_a_line_with_noise_is_asked_again_and_nothing_runs_twice(small):
     frames = np.random.default_rng(4).integers(-128, 128, (40, 12)).astype(np.int8)
     native = load_native(small)
     expected = np.stack([native.step(frame)[0].ravel() for frame in frames])
-    with Device(Noisy(EmulatedLine(program(small, "mps2-an386"))), timeout=0.3) as device:
+    with Device(Noisy(emulated_line(program(small, "mps2-an386"))), timeout=0.3) as device:
         device.reset()
         got = np.concatenate([device.frames(frame) for frame in frames])
         np.testing.assert_array_equal(got, expected)
@@ -369,7 +369,7 @@ def test_a_board_without_drivers_needs_a_project(file):
 @needs_qemu
 def test_a_flashed_board_is_asked_over_its_port(tools, file, small):
     """The board is QEMU behind a pseudo terminal, and pyOCD does nothing."""
-    port = Pty(EmulatedLine(program(small, "microbit")))
+    port = Pty(emulated_line(program(small, "microbit")))
     try:
         result = run(file, "--board", "microbit", "--port", port.name)
         other = run_other(file, small, port)
