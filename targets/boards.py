@@ -23,6 +23,7 @@ class Board:
     `qemu` is the machine that emulates it. `flash` says how an image gets onto it: `"pyocd"`,
     `"picotool"`, `"esptool"`, `"arduino-cli"`, `"platformio"`, or `"drive"` (a file that is copied
     onto the board's own drive); the other names are those by which the tools know the board.
+    `uf2_drive` is what a UF2 bootloader calls the board, as Board-ID and as its drive's label.
     """
 
     name: str

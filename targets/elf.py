@@ -24,7 +24,8 @@ class Image:
     """Segments to load as (address, content, size in memory), symbols, and sizes by section.
 
     `code` is where code lies, as (address, size); `kinds` says from which addresses on it is
-    instructions (True) and where constants between them (False).
+    instructions (True) and where constants between them (False). `loaded` is what a flash is given,
+    as (address there, content).
     """
 
     segments: tuple[tuple[int, bytes, int], ...]
@@ -32,6 +33,7 @@ class Image:
     sections: dict[str, int]
     code: tuple[tuple[int, int], ...]
     kinds: tuple[tuple[int, bool], ...] = ()
+    loaded: tuple[tuple[int, bytes], ...] = ()
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes of a segment."""
@@ -52,11 +54,14 @@ def load(data: bytes) -> Image:
         raise InputError("not a 32-bit little-endian ELF file")
     phoff, shoff = struct.unpack_from("<II", data, 28)
     phsize, phnum, shsize, shnum, names = struct.unpack_from("<HHHHH", data, 42)
-    segments = []
+    segments, loaded = [], []
     for i in range(phnum):
-        kind, offset, address, _, size, memory = struct.unpack_from("<6I", data, phoff + i * phsize)
+        kind, offset, address, place, size, memory = struct.unpack_from(
+            "<6I", data, phoff + i * phsize
+        )
         if kind == 1 and memory:
             segments.append((address, data[offset : offset + size], memory))
+            loaded.append((place, data[offset : offset + size]))
     headers = [struct.unpack_from("<10I", data, shoff + i * shsize) for i in range(shnum)]
     strings = headers[names][4]
     sections, symbols, code = {}, {}, []
@@ -73,7 +78,8 @@ def load(data: bytes) -> Image:
                 symbols[symbol.name] = symbol
                 if symbol.name[:2] in ("$t", "$d"):
                     kinds[symbol.address] = symbol.name[1] == "t"
-    return Image(tuple(segments), symbols, sections, tuple(code), tuple(sorted(kinds.items())))
+    spans = tuple(sorted(kinds.items()))
+    return Image(tuple(segments), symbols, sections, tuple(code), spans, tuple(loaded))
 
 
 def _symbol(data: bytes, at: int, strings: int) -> Symbol:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-_BOARD: Final = ("board", "port", "baud", "emulate", "sensor", "project", "cc")
+_BOARD: Final = ("board", "port", "baud", "drive", "emulate", "sensor", "project", "cc")
 """What is for boards; all else is for Linux devices."""
 
 
@@ -17,6 +17,11 @@ _BOARD: Final = ("board", "port", "baud", "emulate", "sensor", "project", "cc")
 @click.option("--board", help="A microcontroller board; `edgernn targets` lists them.")
 @click.option("--port", help="Board: its serial port, for example /dev/ttyACM0.")
 @click.option("--baud", default=115_200, show_default=True, help="Board: the port's speed.")
+@click.option(
+    "--drive",
+    type=click.Path(path_type=Path),
+    help="Board: folder of the drive as which it appears, to copy the image onto (pico, mps2).",
+)
 @click.option("--emulate", is_flag=True, help="Board: boot it in QEMU instead of flashing one.")
 @click.option(
     "--sensor",

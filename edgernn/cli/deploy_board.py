@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from edgernn.link.device import Device
     from edgernn.link.messages import Hello
     from targets.boards import Board
-    from targets.firmware import Firmware
 
 _SAYS = 10.0
 """Seconds in which an exported program tells of its self-test."""
@@ -24,6 +23,7 @@ def deploy_board(
     board: str,
     port: str | None,
     baud: int,
+    drive: Path | None,
     emulate: bool,
     sensor: str | None,
     project: Path | None,
@@ -42,51 +42,91 @@ def deploy_board(
 
     console = Console(highlight=False, markup=False)
     place, model = find(board), load(file)
-    if emulate and (port is not None or project is not None):
-        raise click.UsageError("--emulate needs neither --port nor --project")
+    if emulate and (port or project or drive):
+        raise click.UsageError("--emulate needs neither --port, --project nor --drive")
     if project is not None or not (place.uart or emulate):
-        return _project(console, place, project, port, baud, model.hash)
+        _flash_project(console, place, project, port, drive, model.hash)
+        return _hear_project(console, place, project, port, baud, model.hash)
     chosen = sensor or ("synthetic" if emulate else "none")
     with console.status(f"Building the firmware for {place.title} …"):
         program = build_device(model, board, file.stem, sensor=chosen, emulated=emulate, cc=cc)
-    _show_sizes(console, program.firmware)
-    check_fits(place, program.firmware.flash_bytes, program.firmware.ram_bytes)
+    firmware = program.firmware
+    _show_sizes(console, place, firmware.flash_bytes, firmware.ram_bytes)
+    variables = firmware.ram_bytes - firmware.stack_bytes
+    console.print(f"RAM: {variables:,} of variables, {firmware.stack_bytes:,} kept for the stack")
+    check_fits(place, firmware.flash_bytes, firmware.ram_bytes)
     if emulate:
         from targets.emulated import COUNTED, emulated_device
 
         with emulated_device(program, COUNTED) as device:
             console.print(f"booted in QEMU ({place.qemu})")
             return _test(console, device, program.hello.model, place, emulated=True)
-    from targets.flash import flash
-
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / f"{file.stem}.elf"
         image.write_bytes(program.firmware.data)
-        flash(place, image, port, lambda line: console.print(f"$ {line}", style="dim"))
+        _write(console, place, image, image, port, drive)
     return _talk(console, place, port, baud, program.hello.model)
 
 
-def _project(
-    console: Any, place: Board, project: Path | None, port: str | None, baud: int, digest: str
-) -> int:
+def _flash_project(
+    console: Any,
+    place: Board,
+    project: Path | None,
+    port: str | None,
+    drive: Path | None,
+    digest: str,
+) -> None:
     """Build and flash a project that was exported."""
     from edgernn.errors import InputError
+    from targets.boards import check_fits
     from targets.exports.folder import facts_of
-    from targets.flash import flash, flasher
+    from targets.exports.sizes import sizes_of
+    from targets.flash import build, flasher
 
-    kind = flasher(place).TAKES
     if project is None:
         raise InputError(
             f"edgernn has no drivers of its own for {place.name}: make a project with `edgernn "
-            f"export FILE --format {kind} --board {place.name}`, then name it with --project"
+            f"export FILE --format {flasher(place).TAKES} --board {place.name}`, then name it with "
+            "--project"
         )
     if not project.is_dir():
         raise InputError(f"{project}: is no folder of a project")
-    facts = facts_of(project)
-    if facts.get("model", digest) != digest:
+    if facts_of(project).get("model", digest) != digest:
         raise InputError(f"{project}: is a project of another model: export this one into it")
-    flash(place, project, port, lambda line: console.print(f"$ {line}", style="dim"))
-    if facts.get("speaks") == "link":
+    image = build(place, project, lambda line: _tell(console, line))
+    if image.is_file():
+        sizes = sizes_of(image, place)
+        _show_sizes(console, place, sizes.flash, sizes.ram)
+        console.print("RAM: of variables; what heap and stack take is not in it")
+        check_fits(place, sizes.flash, sizes.ram)
+    _write(console, place, image, project, port, drive)
+
+
+def _write(
+    console: Any, place: Board, image: Path, what: Path, port: str | None, drive: Path | None
+) -> None:
+    """Copy an image onto a drive, or have `what` written by the board's tool."""
+    from targets.flash import drive as drives
+    from targets.flash import flash
+
+    if drive is not None or place.flash == "drive":
+        console.print(f"copied to {drives.copy(place, image, drive)}", soft_wrap=True)
+    else:
+        flash(place, what, port, lambda line: _tell(console, line))
+
+
+def _tell(console: Any, line: str) -> None:
+    """A command that is about to run."""
+    console.print(f"$ {line}", style="dim", soft_wrap=True)
+
+
+def _hear_project(
+    console: Any, place: Board, project: Path | None, port: str | None, baud: int, digest: str
+) -> int:
+    """The self-test of an exported program, in the language that it speaks."""
+    from targets.exports.folder import facts_of
+
+    if project is not None and facts_of(project).get("speaks") == "link":
         return _talk(console, place, port, baud, digest)
     return _read(console, port, baud)
 
@@ -126,24 +166,21 @@ def _talk(console: Any, place: Board, port: str | None, baud: int, digest: str) 
         return _test(console, device, digest, place, emulated=False)
 
 
-def _show_sizes(console: Any, firmware: Firmware) -> None:
+def _show_sizes(console: Any, place: Board, flash: int, ram: int) -> None:
     """What the linker made of it, beside what the board has."""
     from rich.table import Table
 
     from edgernn.cli.profile import bar
 
-    place = firmware.board
     table = Table("", "bytes", "of", "", title=place.title, title_justify="left")
     for column in table.columns[1:3]:
         column.justify = "right"
     for name, used, there in (
-        ("flash", firmware.flash_bytes, place.flash_bytes),
-        ("RAM", firmware.ram_bytes, place.ram_bytes),
+        ("flash", flash, place.flash_bytes),
+        ("RAM", ram, place.ram_bytes),
     ):
         table.add_row(name, f"{used:,}", f"{there:,}", bar(used / there))
     console.print(table)
-    variables = firmware.ram_bytes - firmware.stack_bytes
-    console.print(f"RAM: {variables:,} of variables, {firmware.stack_bytes:,} kept for the stack")
 
 
 def _test(console: Any, device: Device, digest: str, place: Board, emulated: bool) -> int:

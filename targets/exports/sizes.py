@@ -108,3 +108,15 @@ def _stack(image: Image) -> int:
         return worst_stack(image, "reset_handler")
     except EdgernnError:  # no bound exists
         return 1024
+
+
+def sizes_of(image: Path, place: Board) -> Sizes:
+    """What a linked image takes of a board: its content of flash, its variables of RAM.
+
+    Raises:
+        InputError: the file is no image of a microcontroller.
+    """
+    linked = load(image.read_bytes())
+    memory = range(place.ram_origin, place.ram_origin + place.ram_bytes)
+    flash = sum(len(content) for _, content in linked.loaded)
+    return Sizes(flash, sum(size for at, _, size in linked.segments if at in memory))

@@ -1,8 +1,9 @@
 """How an image gets onto a board: one module a tool, named as the board's `flash` says.
 
-Each has `TOOL`, the command it needs, `INSTALL`, how to get it, `TAKES`, what is flashed, and
-`commands`, what is run. `TAKES` is `"elf"` or `"uf2"` for an image of our own, or the format of the
-exported project that the tool builds itself.
+Each has `TOOL`, the command it needs, `INSTALL`, how to get it, and `TAKES`, what is flashed:
+`"elf"` for an image of our own, or the format of the exported project that the tool builds itself.
+`commands` is what writes it; for a project there are `build`, what makes it, and `image`, the ELF
+file that this leaves. `drive` copies, and runs nothing.
 """
 
 from __future__ import annotations
@@ -51,13 +52,35 @@ def require(tool: str, install: str) -> None:
         raise MissingDependencyError(f"{tool} is not on the PATH; install with: {install}")
 
 
+def build(board: Board, project: Path, tell: Callable[[str], None] = lambda line: None) -> Path:
+    """Build an exported project with the board's tool; returns the ELF file.
+
+    Each command is told before it runs.
+
+    Raises:
+        InputError: the board's tool builds no projects.
+        MissingDependencyError: the tool is missing; says how to install it.
+        FlashError: it failed.
+    """
+    module = flasher(board)
+    if module.TAKES == "elf":
+        raise InputError(f"edgernn has drivers for {board.name}: leave --project out")
+    for tool, install in module.BUILDS_WITH.items():
+        require(tool, install)
+    for command in module.build(board, project):
+        tell(" ".join(command))
+        run(command)
+    made: Path = module.image(board, project)
+    return made
+
+
 def flash(
     board: Board,
     what: Path,
     port: str | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Write an image, or build and write a project, with the board's tool.
+    """Write an image, or a project that was built, with the board's tool.
 
     Each command is told before it runs.
 
@@ -67,9 +90,7 @@ def flash(
         FlashError: it failed.
     """
     module = flasher(board)
-    for tool, install in {module.TOOL: module.INSTALL, **getattr(module, "ALSO", {})}.items():
-        if tool:
-            require(tool, install)
+    require(module.TOOL, module.INSTALL)
     for command in module.commands(board, what, port):
         tell(" ".join(command))
         run(command)

@@ -10,6 +10,7 @@ from targets.flash import needs_port
 
 TOOL: Final = "arduino-cli"
 INSTALL: Final = "see https://arduino.github.io/arduino-cli/latest/installation"
+BUILDS_WITH: Final = {TOOL: INSTALL}
 TAKES: Final = "arduino"
 
 
@@ -19,12 +20,18 @@ def sketch(project: Path) -> Path:
     return examples[0].parent if examples else project
 
 
-def build(board: Board, project: Path) -> list[str]:
-    """The command that builds the sketch of an exported library."""
-    return [TOOL, "compile", "--fqbn", board.arduino, "--library", str(project)]
+def build(board: Board, project: Path) -> list[list[str]]:
+    """Build the sketch of an exported library."""
+    library = ["--library", str(project), "--output-dir", str(project / "build")]
+    return [[TOOL, "compile", "--fqbn", board.arduino, *library, str(sketch(project))]]
+
+
+def image(board: Board, project: Path) -> Path:
+    """The ELF file that was built."""
+    return project / "build" / f"{sketch(project).name}.ino.elf"
 
 
 def commands(board: Board, project: Path, port: str | None) -> list[list[str]]:
-    """Build a sketch and upload it."""
-    upload = ["--upload", "--port", needs_port(board, port)]
-    return [[*build(board, project), *upload, str(sketch(project))]]
+    """Upload what was built."""
+    to = ["--port", needs_port(board, port), "--input-dir", str(project / "build")]
+    return [[TOOL, "upload", "--fqbn", board.arduino, *to, str(sketch(project))]]

@@ -10,17 +10,23 @@ from targets.flash import needs_port
 
 TOOL: Final = "esptool.py"
 INSTALL: Final = "pip install esptool"
-ALSO: Final = {"idf.py": "see https://docs.espressif.com/projects/esp-idf (get-started)"}
+BUILDS_WITH: Final = {"idf.py": "see https://docs.espressif.com/projects/esp-idf (get-started)"}
 TAKES: Final = "esp-idf"
 
 
-def commands(board: Board, project: Path, port: str | None) -> list[list[str]]:
-    """Build the project to one image with bootloader and partitions, and write that."""
+def build(board: Board, project: Path) -> list[list[str]]:
+    """Build the project to one image with bootloader and partitions."""
     idf = ["idf.py", "-C", str(project), "-D", f"IDF_TARGET={board.esp_idf}"]
-    image = project / "build" / "merged-binary.bin"
+    return [[*idf, "build"], [*idf, "merge-bin"]]
+
+
+def image(board: Board, project: Path) -> Path:
+    """The ELF file that was built."""
+    return next((project / "build").glob("*.elf"), project / "build" / "project.elf")
+
+
+def commands(board: Board, project: Path, port: str | None) -> list[list[str]]:
+    """Write the image that was built."""
     chip = ["--chip", board.esp_idf, "--port", needs_port(board, port)]
-    return [
-        [*idf, "build"],
-        [*idf, "merge-bin"],
-        [TOOL, *chip, "write_flash", "0x0", str(image)],
-    ]
+    merged = project / "build" / "merged-binary.bin"
+    return [[TOOL, *chip, "write_flash", "0x0", str(merged)]]

@@ -10,12 +10,13 @@ from targets.flash import arduino
 
 TOOL: Final = "picotool"
 INSTALL: Final = "apt-get install picotool, or https://github.com/raspberrypi/picotool/releases"
-ALSO: Final = {arduino.TOOL: arduino.INSTALL}
+BUILDS_WITH: Final = arduino.BUILDS_WITH
 TAKES: Final = "arduino"
+
+build = arduino.build
+image = arduino.image
 
 
 def commands(board: Board, project: Path, port: str | None) -> list[list[str]]:
-    """Build the sketch to a UF2 file, load it (from the bootloader or not), and start it."""
-    sketch, folder = arduino.sketch(project), project / "build"
-    build = [*arduino.build(board, project), "--output-dir", str(folder), str(sketch)]
-    return [build, [TOOL, "load", "-f", "-x", str(folder / f"{sketch.name}.ino.uf2")]]
+    """Load what was built (from the bootloader or not), and start it."""
+    return [[TOOL, "load", "-f", "-x", str(image(board, project).with_suffix(".uf2"))]]

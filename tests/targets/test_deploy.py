@@ -287,14 +287,21 @@ def tools(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "port", "calls"),
     [
-        ("nucleo-l4r5zi", None, ["pio run --project-dir {p} --target upload"]),
-        ("teensy41", "/dev/x", ["pio run --project-dir {p} --target upload --upload-port /dev/x"]),
+        ("nucleo-l4r5zi", None, [
+            "pio run --project-dir {p} --environment nucleo_l4r5zi",
+            "pio run --project-dir {p} --environment nucleo_l4r5zi --target upload"]),
+        ("teensy41", "/dev/x", [
+            "pio run --project-dir {p} --environment teensy41",
+            "pio run --project-dir {p} --environment teensy41 --target upload "
+            "--upload-port /dev/x"]),
         ("pico", None, [
             "arduino-cli compile --fqbn {b.arduino} --library {p} --output-dir {p}/build "
             "{p}/examples/small_stream",
             "picotool load -f -x {p}/build/small_stream.ino.uf2"]),
         ("arduino-nano-33-ble-sense", "/dev/x", [
-            "arduino-cli compile --fqbn {b.arduino} --library {p} --upload --port /dev/x "
+            "arduino-cli compile --fqbn {b.arduino} --library {p} --output-dir {p}/build "
+            "{p}/examples/small_stream",
+            "arduino-cli upload --fqbn {b.arduino} --port /dev/x --input-dir {p}/build "
             "{p}/examples/small_stream"]),
         ("esp32-s3-devkit", "/dev/x", [
             "idf.py -C {p} -D IDF_TARGET={b.esp_idf} build",
@@ -308,6 +315,8 @@ def test_projects_are_built_and_flashed_by_their_own_tools(tools, tmp_path, name
     sketch = project / "examples/small_stream/small_stream.ino"
     sketch.parent.mkdir(parents=True)
     sketch.touch()
+    built = flash.build(board(name), project)
+    assert built.suffix == ".elf"
     flash.flash(board(name), project, port)
     expected = [call.format(p=project, b=board(name)) for call in calls]
     assert tools.read_text().splitlines() == expected
