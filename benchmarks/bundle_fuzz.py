@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from copy import deepcopy
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -118,23 +119,23 @@ def manifest_changed(random: Random) -> bytes:
         kind = random.randrange(7)
         path = random.choice(sorted(files)) if files else "x"
         if kind == 0:
-            document[random.choice(sorted(document))] = random.choice(VALUES)
+            document[random.choice(sorted(document))] = any_value(random)
         elif kind == 1:
-            document[random.choice(("mode", "release", "x"))] = random.choice(VALUES)
+            document[random.choice(("mode", "release", "x"))] = any_value(random)
         elif kind == 2:
             document.pop(random.choice(sorted(document)), None)
         elif kind == 6:
             field = random.choice(sorted(FITTING))
-            document[field] = random.choice(FITTING[field])
+            document[field] = deepcopy(random.choice(FITTING[field]))
         elif isinstance(document.get("files"), dict) and path in document["files"]:
             entry = document["files"][path]
             if kind == 3 and isinstance(entry, dict):
-                entry[random.choice(("size", "sha256", "mode"))] = random.choice(VALUES)
+                entry[random.choice(("size", "sha256", "mode"))] = any_value(random)
             elif kind == 4:
                 name = random.choice(PATHS)
                 document["files"][name], files[name] = document["files"].pop(path), files.pop(path)
             elif kind == 5:
-                document["files"][path] = random.choice(VALUES)
+                document["files"][path] = any_value(random)
         if not document:
             break
     text = json.dumps(document, sort_keys=True, indent=random.choice((1, 1, 1, 1, None, 2))) + "\n"
@@ -145,6 +146,10 @@ def manifest_changed(random: Random) -> bytes:
         raw = path.encode("ascii", "replace").decode()[:99]
         members.append(archive._member(raw, content))
     return b"".join([*(block for member in members for block in member), archive._END])
+
+
+def any_value(random: Random) -> Any:
+    return deepcopy(random.choice(VALUES))
 
 
 def spoilt(random: Random, data: bytes) -> bytes:

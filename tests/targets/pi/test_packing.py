@@ -89,13 +89,19 @@ def test_signed(model, tmp_path):
         ({"native": True, "machine": "armv6l"}, "for armv6l: aarch64, armv7l, x86_64"),
         ({"offline": True, "machine": "aarch64"}, "one Python and one glibc"),
         ({"settings": Settings(input="-", model="other.tflite")}, "in a bundle the model is"),
-        ({"key": "nothing"}, "cannot sign"),
     ],
 )
 def test_wrong_options(model, options, message):
     settings = options.pop("settings", HERE)
     with pytest.raises(InputError, match=message):
         pack(model, settings, **{"output": model.parent, "name": "kitchen", **options})
+    assert list(model.parent.glob("*.tar")) == []
+
+
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
+def test_a_key_that_is_none(model):
+    with pytest.raises(InputError, match="cannot sign with this key"):
+        packed(model, key="nothing")
     assert list(model.parent.glob("*.tar")) == []
 
 
