@@ -12,6 +12,7 @@ import subprocess
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import disk_usage
 from typing import Final
 
 from edgernn.errors import DeviceError, MissingDependencyError
@@ -45,7 +46,9 @@ def make_environment(release: Path, extras: Sequence[str], offline: bool) -> Non
         for wheel in wheels:
             unpack(wheel, site)
         return
-    own = next(wheel for wheel in wheels if wheel.name.startswith("edgernn-"))
+    own = next((wheel for wheel in wheels if wheel.name.startswith("edgernn-")), None)
+    if own is None:
+        raise DeviceError("the release does not bring edgernn: make a new bundle")
     wanted = f"{own}[{','.join(extras)}]" if extras else str(own)
     _pip(folder, ["install", "--quiet", "--find-links", str(own.parent), wanted])
 
@@ -54,10 +57,16 @@ def unpack(wheel: Path, site: Path) -> None:
     """Put a wheel's modules into a folder of packages; its scripts are left out.
 
     Raises:
-        DeviceError: it is no wheel.
+        DeviceError: it is no wheel, or the disk has no room for it.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
+            # More than its headers say does not come out of an archive.
+            size, free = sum(m.file_size for m in archive.infolist()), disk_usage(site).free
+            if size > free:
+                raise DeviceError(
+                    f"{wheel.name}: takes {size >> 20} MiB, and {free >> 20} are free for /opt"
+                )
             for member in archive.infolist():
                 parts = member.filename.split("/")
                 if parts[0].endswith(".data"):

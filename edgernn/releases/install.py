@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Final
 from edgernn.bundles.archive import Bundle, extract, read_bundle
 from edgernn.bundles.policy import accept
 from edgernn.errors import BundleError, DeviceError
+from edgernn.files import write_atomically
 from edgernn.releases.environment import make_environment, python_of
 from edgernn.releases.store import Store, sync
 
@@ -42,12 +43,12 @@ def install(
         DeviceError: its environment cannot be made, or the self-test failed; nothing has changed.
     """
     bundle = read_bundle(stream)
-    with _trusting(store, signer):
+    with _trusting(store, signer) as signers:
         who = accept(
             bundle,
             name=store.name,
             installed=store.manifests(),
-            allowed_signers=store.signers,
+            allowed_signers=signers,
             no_downgrade=no_downgrade,
         )
         tell(f"signed by {who}" if who else "no signature is needed")
@@ -91,7 +92,7 @@ def check(release: Path, root: Path) -> dict[str, Any]:
             capture_output=True,
             text=True,
             timeout=CHECK_SECONDS,
-            env={**os.environ, "EDGERNN_ROOT": str(root)},
+            env=_environment(root),
             cwd="/",
         )
     except subprocess.TimeoutExpired:
@@ -105,15 +106,26 @@ def check(release: Path, root: Path) -> dict[str, Any]:
     return report
 
 
+def _environment(root: Path) -> dict[str, str]:
+    """Ours without what would let the release run with another library than its own."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("EDGERNN_")}
+    return {**kept, "EDGERNN_ROOT": str(root)}
+
+
 @contextlib.contextmanager
-def _trusting(store: Store, signer: str) -> Iterator[None]:
-    """Trust a key from now on if none was trusted before, and the block ends well."""
+def _trusting(store: Store, signer: str) -> Iterator[Path]:
+    """Who may sign: a key that is offered counts if none was trusted before.
+
+    It is trusted from now on if the block ends well; a power cut leaves things as they were.
+    """
     if not signer or os.path.lexists(store.signers):
-        yield
+        yield store.signers
         return
-    store.signers.write_text(signer if signer.endswith("\n") else f"{signer}\n")
+    offered = store.signers.with_name(".offered")
+    write_atomically(offered, f"{signer.rstrip()}\n".encode())
     try:
-        yield
-    except BaseException:
-        store.signers.unlink()
-        raise
+        yield offered
+        os.replace(offered, store.signers)
+        sync(store.signers.parent)
+    finally:
+        offered.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgernn.bundles.manifest import is_name
 from edgernn.errors import DeviceError, EdgernnError
 from edgernn.releases import supervisor
 from edgernn.releases.facts import facts
@@ -67,7 +68,9 @@ def _facts(root: Path, chosen: argparse.Namespace) -> dict[str, Any]:
 
 def _status(root: Path, chosen: argparse.Namespace) -> dict[str, Any]:
     folder = root / "opt/edgernn"
-    names = [chosen.name] if chosen.name else sorted(p.name for p in folder.glob("*/"))
+    # The folder of a service whose first deployment failed has no release.
+    there = (Store(root, path.name) for path in sorted(folder.glob("*/")) if is_name(path.name))
+    names = [chosen.name] if chosen.name else [store.name for store in there if store.releases()]
     services = {}
     for name in names:
         store = Store(root, name)

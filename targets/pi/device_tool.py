@@ -68,8 +68,8 @@ def call(
 
     def read(text: str) -> None:
         try:
-            said = json.loads(text)
-        except ValueError:
+            said = _plain(json.loads(text))
+        except (ValueError, RecursionError):
             return  # what a login shell prints
         if not isinstance(said, dict):
             return
@@ -83,10 +83,21 @@ def call(
     reply = remote.run(["sh", "-c", _AS_ROOT, "sh", *python], _feed(code, bundle), read, seconds)
     if "error" in found:
         raise DeviceError(f"{remote.host}: {found['error']}")
-    if "result" not in found:
+    if not isinstance(found.get("result"), dict):
         raise DeviceError(f"{remote.host}: {_explain(reply.code, reply.errors)}")
     result: dict[str, Any] = found["result"]
     return result
+
+
+def _plain(said: Any) -> Any:
+    """What a device says, without characters that would tell the user's terminal what to do."""
+    if isinstance(said, str):
+        return "".join(c if c.isprintable() or c == "\t" else "?" for c in said)
+    if isinstance(said, list):
+        return [_plain(one) for one in said]
+    if isinstance(said, dict):
+        return {_plain(key): _plain(value) for key, value in said.items()}
+    return said
 
 
 def _explain(code: int, errors: str) -> str:
