@@ -112,6 +112,8 @@ class Settings:
         fit: how long and how fast.
         augmentation: what is altered, and how much; see `converters/training/augment`.
         keywords: the labels to tell apart from all others; all labels if there are none.
+        voices: language in which synthetic voices say the labels as well, such as `en`; none if
+            empty.
         horizon: seconds ahead of a forecast; 0 for the recipe's own.
         precision: of the conversion.
         target: the core that costs are told for.
@@ -132,6 +134,7 @@ class Settings:
     fit: FitSettings = FitSettings()
     augmentation: Mapping[str, Any] = field(default_factory=dict)
     keywords: tuple[str, ...] = ()
+    voices: str = ""
     horizon: float = 0.0
     precision: str = "auto"
     target: str = "cortex-m4"
@@ -141,6 +144,8 @@ class Settings:
             raise InputError(f"precision '{self.precision}' is not one of {', '.join(known)}")
         if not 0 <= self.horizon <= 86_400 * 366:
             raise InputError(f"horizon is {self.horizon:g} and must be 0 seconds to a year")
+        if self.voices and self.recipe != "keyword":
+            raise InputError(f"voices say words: the recipe '{self.recipe}' has none")
         object.__setattr__(self, "name", self.name or self.recipe)
         object.__setattr__(self, "output", self.output or str(Path("build") / self.recipe))
         if Path(self.name).name != self.name:

@@ -51,7 +51,7 @@ class Words:
     """What may be said: samples of each clip, and its class, 0 for words that are background.
 
     `share` is how much of what is said is a keyword, if there are other words; `backgrounds` are
-    recordings of what else is heard.
+    recordings of what else is heard; `voices` say the same words, but are synthetic.
     """
 
     clips: Sequence[Array]
@@ -59,6 +59,7 @@ class Words:
     rate: float
     backgrounds: Sequence[Array] = ()
     share: float = 0.5
+    voices: Words | None = None
 
     def draw(self, random: Random) -> tuple[Array, int]:
         """A clip and its class."""
@@ -118,9 +119,12 @@ def _say(
     parts: list[Array] = [np.zeros(int(random.uniform(0.05, 0.5) * rate), np.float32)]
     length, ends = len(parts[0]), []
     while length < _SECTION * rate:
-        clip, word = words.draw(random)
+        takes = words
+        if words.voices is not None and random.random() < how.voices:
+            takes = words.voices
+        clip, word = takes.draw(random)
         if word and random.random() < how.splices:
-            clip = splice(clip, words.other(word, random), rate, random)
+            clip = splice(clip, takes.other(word, random), rate, random)
         said = vary_word(clip, rate, how, random) * np.float32(loud)
         pause = random.uniform(*_PAUSE) + (random.random() < 0.1)
         ends.append((length / rate, (length + len(said)) / rate, word))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--test", help="Groups to judge by: a,b,c; or a share, such as 0.2.")
 @click.option("--validation", help="Groups, or a share, to choose by while training.")
 @click.option("--keywords", help="Labels to tell apart from all others: a,b,c (default: all).")
+@click.option("--voices", metavar="LANGUAGE", help="Synthetic voices say the labels, too: en …")
 @click.option("--architecture", help="Network by name, such as gru-s.")
 @click.option("--target", help="Core or board that costs are told for.")
 @click.option("--epochs", type=int, help="Passes over the data, at most.")
@@ -44,6 +45,7 @@ def command(
     test: str | None,
     validation: str | None,
     keywords: str | None,
+    voices: str | None,
     architecture: str | None,
     target: str | None,
     epochs: int | None,
@@ -69,6 +71,7 @@ def command(
         "data": data,
         "pattern": pattern,
         "keywords": None if keywords is None else _names(keywords),
+        "voices": voices,
         "architecture": architecture,
         "target": target,
         "output": output,

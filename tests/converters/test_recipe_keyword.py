@@ -13,7 +13,7 @@ from converters.training.augment import audio
 from converters.training.augment.audio import AudioAugmentation
 from converters.training.recipes import keyword
 from converters.training.settings import resolve
-from converters.training.words import BACKGROUND, Words, WordStreams, section
+from converters.training.words import BACKGROUND, Words, WordStreams, _say, section
 from edgernn.errors import InputError
 from edgernn.evaluation.clips import decision_of, judge
 from edgernn.evaluation.runs import QuantizedRun
@@ -96,6 +96,34 @@ def test_a_word_is_to_be_said_when_it_ends():
         assert loud[start - 6 : start + 4].any()  # the word is there when it is to be said …
         assert not loud[end - 4 : end].any()  # … and over before that ends
         assert (made.weights[start:end] == 1.0).all()
+
+
+def test_as_many_words_are_said_by_voices_as_asked_for():
+    quiet = np.zeros(2000, np.float32)
+    mixed = replace(words(), voices=Words([quiet], [1], RATE))
+    silent = []
+    for share in (0.0, 0.4, 1.0):
+        random, how = np.random.default_rng(1), replace(QUIET, voices=share)
+        made = [_say(mixed, how, random) for _ in range(40)]
+        said = [
+            samples[int(a * RATE) : int(b * RATE)] for samples, ends in made for a, b, _ in ends
+        ]
+        silent.append(np.mean([np.abs(one).max() < 500 for one in said]))
+    assert silent[0] == 0.0
+    assert 0.3 < silent[1] < 0.5
+    assert silent[2] == 1.0
+
+
+def test_voices_say_the_labels_as_loud_as_they_were_recorded(tmp_path):
+    chosen = settings(tmp_path, voices="en", keywords=["high"])
+    task = keyword.task_of(chosen, CLIPS, FRONT_END)
+    made = keyword.streams_of(chosen, task).words
+    assert made.voices is not None
+    # A third of the labels is the keyword, and the rest is background.
+    assert np.mean(made.voices.classes) == pytest.approx(1 / 3)
+    loud = [np.median([np.sqrt(np.mean(c**2)) for c in w.clips]) for w in (made, made.voices)]
+    assert loud[1] == pytest.approx(loud[0], rel=0.01)
+    assert keyword.streams_of(settings(tmp_path), task).words.voices is None
 
 
 def test_rows_are_endless_and_any_window_can_be_made_alone():

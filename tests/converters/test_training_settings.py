@@ -112,6 +112,12 @@ def test_values_that_cannot_be(fields, wrong):
         resolve("keyword", {"data": "x", **fields})
 
 
+def test_voices_are_for_words():
+    with pytest.raises(InputError, match=r"^voices say words: the recipe 'activity' has none"):
+        resolve("activity", {"data": "x", "voices": "en"})
+    assert resolve("keyword", {"data": "x", "voices": "en"}).voices == "en"
+
+
 def test_a_recipe_that_is_none():
     with pytest.raises(InputError, match="recipe 'keywords' is not known: 'keyword' is meant"):
         resolve("keywords")

@@ -33,6 +33,7 @@ class AudioAugmentation:
         vocal_tract: most by which the frequency axis is scaled: a longer or shorter vocal tract.
             Jaitly and Hinton, "Vocal Tract Length Perturbation improves speech recognition", 2013.
         formants: how far the frequency axis is bent, as a share of all bands, standard deviation.
+        voices: share of words that a synthetic voice says, if there are any.
         splices: share of words whose first part is of one take and whose second of another.
         equaliser: of a random filter, standard deviation in nepers.
         quieter, louder: range of loudness, dB.
@@ -44,10 +45,11 @@ class AudioAugmentation:
 
     speed: float = 0.3
     tempo: float = 0.15
-    vocal_tract: float = 0.25
-    formants: float = 0.08
+    vocal_tract: float = 0.12
+    formants: float = 0.03
+    voices: float = 0.4
     splices: float = 0.7
-    equaliser: float = 1.5
+    equaliser: float = 1.0
     quieter: float = 10.0
     louder: float = 10.0
     snr_low: float = 10.0

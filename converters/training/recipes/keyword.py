@@ -22,6 +22,7 @@ from converters.training.fitting import Progress, deterministic, fit
 from converters.training.outcome import Trained, write
 from converters.training.plan import Plan
 from converters.training.settings import CHECKPOINT, Settings
+from converters.training.voices import spoken
 from converters.training.words import BACKGROUND, Words, WordStreams, section, varied
 from edgernn.errors import InputError
 from edgernn.frontends import read
@@ -179,6 +180,7 @@ def streams_of(settings: Settings, task: Task) -> WordStreams:
         [task.class_of(clip.label) for clip in clips],
         task.front_end.rate,
         [r.samples for r in task.parts.train if r.label is None],
+        voices=_voices(settings, task, clips),
     )
     chosen = architectures.find(settings.architecture)
     rate = task.front_end.frame_rate
@@ -196,6 +198,26 @@ def streams_of(settings: Settings, task: Task) -> WordStreams:
         context=chosen.context,
         stride=chosen.stride,
     )
+
+
+def _voices(settings: Settings, task: Task, clips: Sequence[Labelled]) -> Words | None:
+    """The labels said by synthetic voices, as loud as the recordings."""
+    if not settings.voices:
+        return None
+    labels = sorted({clip.label for clip in clips if clip.label is not None})
+    rate = task.front_end.rate
+    takes = spoken(labels, settings.voices, rate, settings.fit.seed)
+    loud = float(np.median([_power(clip.samples) for clip in clips]))
+    said, classes = [], []
+    for label in labels:
+        said += [take * np.float32(loud / _power(take)) for take in takes[label]]
+        classes += [task.class_of(label)] * len(takes[label])
+    return Words(said, classes, rate)
+
+
+def _power(samples: Array) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(np.square(samples.astype(np.float32))) + 1e-9))
 
 
 def augmentation(given: Mapping[str, Any]) -> AudioAugmentation:
