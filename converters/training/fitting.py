@@ -45,7 +45,8 @@ _WARM: Final = 100
 class Batch(NamedTuple):
     """Rows that are trained on together: `rows` streams over `frames` frames.
 
-    `x` is float32 `(rows, context + frames, features)`; `y` is int `(rows, outputs of frames)` or
+    `x` is float32 `(rows, context + frames, features)`; `y` is int `(rows, outputs of frames)`,
+    where `-c` stands for class c or the first, or
     float32 `(…, values)`; `weight` is float32 `(rows, outputs)`, 0 where nothing is to be learned:
     while the network warms up, behind the end, where the truth is not certain. `fresh`, bool
     `(rows,)`, tells which rows begin anew with this batch, whose state is not carried.
@@ -333,7 +334,11 @@ def _classes(settings: FitSettings) -> Callable[[Any, Any, Any], Any]:
     def loss(y: Any, predicted: Any, weight: Any) -> Any:
         count = predicted.shape[-1]
         wanted = tf.one_hot(y, count) * (1.0 - settings.smoothing) + settings.smoothing / count
-        each = keras.losses.categorical_crossentropy(wanted, predicted)
+        one = keras.losses.categorical_crossentropy(wanted, predicted)
+        # Of two classes it does not matter which, so long as it is no third.
+        two = tf.one_hot(-y, count) + tf.one_hot(tf.zeros_like(y), count)
+        either = -tf.math.log(tf.reduce_sum(two * predicted, axis=-1) + keras.config.epsilon())
+        each = tf.where(y < 0, either, one)
         return tf.reduce_sum(each * weight) / (tf.reduce_sum(weight) + 1e-6)
 
     return loss

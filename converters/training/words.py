@@ -1,7 +1,8 @@
 """Words on endless streams: what a keyword model is trained on.
 
 A row is a stream of sections, each somebody in a room: words with pauses, over noise. After a word
-its class is to be said for a moment; while it is being said anything goes; else it is background.
+its class is to be said for a moment; while it is being said, its class or background: who says
+another at the half of a word has decided too early; else it is background.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ _SECTION: Final = 4.0
 """Seconds of a section, at least."""
 _CALM: Final = 0.3
 """Weight of background: there is much more of it."""
+_HASTE: Final = 1.0
+"""Weight of a word while it is being said."""
 _FRESH: Final = 0.15
 """Share of windows at which a stream begins anew: somebody speaks as soon as the device listens."""
 _AGAIN: Final = 4
@@ -79,6 +82,7 @@ class Words:
 class Section:
     """Features `(frames, bands)`, and what is to be said at each: class and weight.
 
+    A class of `-c` is c or background.
     `first` is the frame with which the first word begins.
     """
 
@@ -96,10 +100,11 @@ def section(words: Words, front_end: FrontEnd, how: AudioAugmentation, random: R
     classes = np.zeros(len(features), np.int64)
     weights = np.full(len(features), _CALM, np.float32)
     for start, end, word in ends:
-        weights[(times > start) & (times <= end - EARLY)] = 0.0
+        while_said = (times > start) & (times <= end - EARLY)
+        classes[while_said], weights[while_said] = -word, _HASTE
         said = (times > end - EARLY) & (times <= end + LATE)
         classes[said], weights[said] = word, 1.0
-        weights[(times > end + LATE) & (times <= end + LATE + FADING)] = 0.0
+        classes[(times > end + LATE) & (times <= end + LATE + FADING)] = -word
     return Section(features, classes, weights, int(np.searchsorted(times, ends[0][0])))
 
 
