@@ -45,11 +45,10 @@ _WARM: Final = 100
 class Batch(NamedTuple):
     """Rows that are trained on together: `rows` streams over `frames` frames.
 
-    `x` is float32 `(rows, context + frames, features)`; `y` is int `(rows, outputs of frames)`,
-    where `-c` stands for class c or the first, or
-    float32 `(…, values)`; `weight` is float32 `(rows, outputs)`, 0 where nothing is to be learned:
-    while the network warms up, behind the end, where the truth is not certain. `fresh`, bool
-    `(rows,)`, tells which rows begin anew with this batch, whose state is not carried.
+    `x` is float32 `(rows, context + frames, features)`; `y` is int `(rows, outputs of frames)`, -c
+    for class c or the first, or float32 `(…, values)`; `weight` is float32 `(rows, outputs)`, 0
+    where nothing is to be learned: while the network warms up, behind the end, where the truth is
+    not certain. `fresh`, bool `(rows,)`, tells which rows begin anew here and carry no state.
     """
 
     x: Array

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from converters.training import architectures
 from converters.training.architectures import ARCHITECTURES, Shape, build, build_carried, trained
-from converters.training.fitting import Batch, deterministic, fit
+from converters.training.fitting import Batch, _classes, deterministic, fit
 from converters.training.settings import FitSettings
 from edgernn.errors import InputError
 
@@ -155,6 +155,19 @@ def test_tensorboard_gets_every_epoch(tmp_path):
     events.Reload()
     values = [tf.make_ndarray(e.tensor_proto) for e in events.Tensors("loss")]
     np.testing.assert_allclose(values, history.loss, rtol=1e-6)
+
+
+def test_of_two_classes_either_may_be_said_but_no_third():
+    loss = _classes(FitSettings(smoothing=0.0))
+    one = np.ones((1, 1), np.float32)
+
+    def of(y, *predicted):
+        return float(loss(np.array([[y]]), np.array([[predicted]], np.float32), one))
+
+    for sure in (0.0, 0.3, 0.9):  # of background; the rest is class 2
+        assert of(-2, sure, 0.0, 1.0 - sure) == pytest.approx(0.0, abs=1e-5)
+    assert of(-2, 0.25, 0.5, 0.25) == pytest.approx(np.log(2), abs=1e-5)
+    assert of(2, 0.25, 0.5, 0.25) == pytest.approx(np.log(4), abs=1e-5)
 
 
 def test_an_unknown_architecture_names_the_nearest():

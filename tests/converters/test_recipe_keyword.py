@@ -88,7 +88,7 @@ def words():
 
 def test_a_word_is_to_be_said_when_it_ends():
     made = section(words(), FRONT_END, QUIET, np.random.default_rng(0))
-    said = np.flatnonzero(np.diff(np.concatenate([[0], made.classes, [0]])))
+    said = np.flatnonzero(np.diff(np.concatenate([[0], made.classes > 0, [0]])))
     assert len(said) >= 2
     loud = made.features.max(axis=1) > made.features.max() - 4
     for start, end in said.reshape(-1, 2):
@@ -96,6 +96,16 @@ def test_a_word_is_to_be_said_when_it_ends():
         assert loud[start - 6 : start + 4].any()  # the word is there when it is to be said …
         assert not loud[end - 4 : end].any()  # … and over before that ends
         assert (made.weights[start:end] == 1.0).all()
+
+
+def test_at_the_half_of_a_word_it_or_nothing_is_to_be_said():
+    made = section(words(), FRONT_END, QUIET, np.random.default_rng(0))
+    for end in np.flatnonzero(np.diff((made.classes > 0).astype(int)) == 1):
+        assert (made.classes[end - 3 : end + 1] == -1).all()
+        assert (made.weights[end - 3 : end + 1] > 0.5).all()
+    # Words that are none of the keywords are never to be said, at no moment.
+    others = replace(words(), share=0.0)
+    assert not section(others, FRONT_END, QUIET, np.random.default_rng(0)).classes.any()
 
 
 def test_as_many_words_are_said_by_voices_as_asked_for():
