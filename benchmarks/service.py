@@ -37,7 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.pipeline import digits, keyword_model, strung
 from edgernn.errors import EdgernnError
 from edgernn.model import load
-from edgernn.service.control import ask
+from edgernn.service.client import ask
 from edgernn.service.event_log import read_log
 from edgernn.service.places import Places, places
 from edgernn.service.settings import LogSettings, Settings

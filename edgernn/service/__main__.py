@@ -99,7 +99,7 @@ def _check(folder: Path, name: str | None, root: str | None) -> int:
 
 
 def _ask(name: str, root: str | None, request: list[str]) -> int:
-    from edgernn.service.control import ask
+    from edgernn.service.client import ask
     from edgernn.service.places import places
 
     failed = False

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.service.control import ask
+from edgernn.service.client import ask
 from edgernn.service.places import Places, places
 from edgernn.service.settings import Settings
 from tests.edgernn.tones import LABELS, RATE, tone, tone_model

@@ -17,7 +17,8 @@ import pytest
 
 from edgernn.errors import InputError
 from edgernn.service.audience import LINES, Audience
-from edgernn.service.control import CONNECTIONS, Control, ask, wait_for
+from edgernn.service.client import ask, wait_for
+from edgernn.service.control import CONNECTIONS, Control
 from edgernn.sources import Block
 
 

@@ -172,7 +172,7 @@ def test_status_tells_how_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_who_watches_sees_scores_events_and_status(tmp_path: Path) -> None:
-    from edgernn.service.control import ask
+    from edgernn.service.client import ask
 
     folder = looped(tmp_path)
     with serving(folder, tmp_path):
