@@ -200,14 +200,14 @@ def _cached(data: bytes, digest: str) -> Path:
 
 def _fingerprint(compiler: Path) -> str:
     """What the machine code depends on besides the model: the compiler and the processor."""
-    digest = hashlib.sha256(_processor())
+    digest = hashlib.sha256(processor())
     for path in sorted(compiler.rglob("*")):
         if path.suffix in (".py", ".c", ".h", ".j2", ".toml"):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _processor() -> bytes:
+def processor() -> bytes:
     """What this processor can do, since a home folder may serve machines of several kinds."""
     try:
         lines = Path("/proc/cpuinfo").read_bytes().splitlines()

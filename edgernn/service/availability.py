@@ -6,22 +6,25 @@ another processor may die of it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn import native
+from edgernn import __version__, native
 from edgernn.errors import EdgernnError, ModelFileError
-from edgernn.files import read_file
+from edgernn.files import read_file, write_atomically
+from edgernn.service.notify import notify
 
 ORDER: Final = ("native", "litert", "tflite-runtime")
 """What `auto` tries; native only if its library is beside the model: nothing is built here."""
-PATIENCE: Final = 40.0
-"""Seconds that a try may take."""
+PATIENCE: Final = 120.0
+"""Seconds that a try may take: much more than it needs on the slowest machine."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,33 @@ def find_backend(model: Path, wanted: str = "auto") -> list[Attempt]:
     """
     attempts = []
     for backend in candidates(model) if wanted == "auto" else (wanted,):
+        notify(extend_timeout_usec=round(2e6 * PATIENCE))
         attempts.append(attempt(model, backend))
         if not attempts[-1].error:
             return attempts
     told = "; ".join(f"{one.backend}: {one.error}" for one in attempts)
     raise ModelFileError(f"{model}: nothing here runs this model right: {told}")
+
+
+def remembered_backend(model: Path, wanted: str, note: Path) -> str:
+    """What `find_backend` found; not sought again while nothing changed that it depends on.
+
+    `note` is the file that remembers it.
+
+    Raises:
+        ModelFileError: see `find_backend`.
+    """
+    data = read_file(model)
+    facts = (wanted, __version__, sys.version, str(native.is_beside(data, model)))
+    key = hashlib.sha256("\n".join(facts).encode() + data + native.processor()).hexdigest()
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads(note.read_bytes())
+        if found["key"] == key and found["backend"] in ORDER:
+            return str(found["backend"])
+    backend = find_backend(model, wanted)[-1].backend
+    with suppress(OSError):
+        write_atomically(note, json.dumps({"key": key, "backend": backend}).encode())
+    return backend
 
 
 def candidates(model: Path) -> Sequence[str]:

@@ -19,7 +19,7 @@ from edgernn.model import load
 from edgernn.service import journal
 from edgernn.service.answers import hello_of, scores_of, status_of
 from edgernn.service.audience import Audience
-from edgernn.service.availability import find_backend
+from edgernn.service.availability import remembered_backend
 from edgernn.service.control import Control
 from edgernn.service.event_log import EventLog
 from edgernn.service.health import Meter
@@ -67,7 +67,7 @@ class Service:
         """
         self.release, self.settings, self.places, self.pauses = release, settings, places, pauses
         model = release.folder / settings.model
-        backend = find_backend(model, settings.backend)[-1].backend
+        backend = remembered_backend(model, settings.backend, places.state / "backend.json")
         self.pipeline = load(model).pipeline(backend)
         self.audience, self.meter = Audience(), Meter()
         self._tap = Tap(self.pipeline)

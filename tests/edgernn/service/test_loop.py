@@ -55,7 +55,7 @@ def expected(samples: Any) -> list[dict[str, Any]]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The interpreter is not tried in a process of its own."""
-    monkeypatch.setattr(loop, "find_backend", lambda *_: [Attempt("litert")])
+    monkeypatch.setattr(loop, "remembered_backend", lambda *_: "litert")
 
 
 @contextmanager
@@ -233,11 +233,11 @@ def test_bad_settings_are_refused_and_the_old_ones_go_on(tmp_path: Path) -> None
                 (answer,) = answers(tmp_path, "reload")
                 assert "error" in answer, bad
                 assert (service.settings, service.sinks, service.log) == before
+                assert service.page is not None
         (folder / "run.toml").write_text("input = 3")
         assert "input is 3" in answers(tmp_path, "reload")[0]["error"]
         frames = status(tmp_path)["frames"]
         wait_until(lambda: status(tmp_path)["frames"] > frames)
-        assert service.page is not None
         assert status(tmp_path)["input"]["spec"] == spec
 
 
@@ -351,6 +351,33 @@ def test_check_says_which_interpreter_runs_the_model(
     assert "holds no library of this model" in found["error"]
     (folder / "model.tflite").write_bytes(b"TFL3")
     assert not check(folder, NAME, str(tmp_path))["ok"]
+
+
+def test_the_interpreter_that_was_found_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = release(tmp_path, "microphone:") / "model.tflite"
+    note, tried = tmp_path / "backend.json", []
+
+    def attempt(_: Path, backend: str) -> Attempt:
+        tried.append(backend)
+        return Attempt(backend)
+
+    monkeypatch.setattr(availability, "attempt", attempt)
+    assert availability.remembered_backend(model, "auto", note) == "litert"
+    assert availability.remembered_backend(model, "auto", note) == "litert"
+    assert tried == ["litert"]
+    assert availability.remembered_backend(model, "tflite-runtime", note) == "tflite-runtime"
+    model.write_bytes(model.read_bytes() + b" ")
+    availability.remembered_backend(model, "tflite-runtime", note)
+    monkeypatch.setattr(availability.native, "processor", lambda: b"another one")
+    availability.remembered_backend(model, "tflite-runtime", note)
+    note.write_text("{")
+    availability.remembered_backend(model, "tflite-runtime", note)
+    assert tried == ["litert", *4 * ["tflite-runtime"]]
+    note.unlink()
+    note.mkdir()  # cannot be written
+    assert availability.remembered_backend(model, "auto", note) == "litert"
 
 
 def test_an_interpreter_that_dies_or_hangs_is_passed_over(
