@@ -74,16 +74,22 @@ def test_the_page_is_served_over_tls_and_asks_for_the_token(
 @needs_openssl
 def test_events_come_over_tls_and_end_with_the_page(release: Release, certificate: Path) -> None:
     view = secured(release, certificate)
-    connection = connected(view, certificate)
-    connection.request("GET", "/events" + QUERY)
-    answer = connection.getresponse()
+    port = int(view.url.rstrip("/").rpartition(":")[2])
+    context = ssl.create_default_context(cafile=str(certificate / "cert"))
+    plain = socket.create_connection(("localhost", port), timeout=30)
+    # An end without a goodbye is an error here: someone may have cut the page short.
+    connection = context.wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=False)
+    request = f"GET /events{QUERY} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    connection.sendall(request.encode())
+    heard = connection.recv(1 << 16)
     view.publish({"events": [Event("a", 0.5, 1.0, 2.0)]})
-    lines = []
-    while b'"label":"a"' not in (line := answer.readline()):
-        lines.append(line)
-    assert b"tones 1 \\u00b7 " in b"".join(lines)
+    while b'"label":"a"' not in heard:
+        heard += connection.recv(1 << 16)
+    assert b"tones 1 \\u00b7 " in heard
     view.close()
-    assert b"event: end" in answer.read()
+    while data := connection.recv(1 << 16):
+        heard += data
+    assert b"event: end" in heard
     connection.close()
 
 
