@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import importlib.util
+import io
 import platform
 import shutil
 import subprocess
@@ -132,6 +134,19 @@ def test_the_same_files_give_the_same_wheel():
     assert own_wheel() == own_wheel()
 
 
+def test_our_wheel_lists_what_it_holds():
+    with zipfile.ZipFile(io.BytesIO(own_wheel()[1])) as archive:
+        (record,) = (name for name in archive.namelist() if name.endswith("/RECORD"))
+        rows = [line.split(",") for line in archive.read(record).decode().splitlines()]
+        assert {name for name, _, _ in rows} == set(archive.namelist())
+        for name, digest, size in rows:
+            if name == record:
+                continue
+            data = archive.read(name)
+            expected = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode()
+            assert (digest, size) == (f"sha256={expected.rstrip('=')}", str(len(data)))
+
+
 def test_pip_installs_our_wheel_and_it_runs(tmp_path):
     name, data = own_wheel()
     (tmp_path / name).write_bytes(data)
@@ -236,6 +251,8 @@ def test_wheels_say_which_glibc_they_need():
     both = "x-1-cp311-cp311-manylinux_2_17_aarch64.manylinux2014_aarch64.whl"
     assert least_glibc([both]) == "2.17"
     assert least_glibc([both, "y-1-py3-none-manylinux_2_28_aarch64.whl"]) == "2.28"
+    either = "x-1-cp311-cp311-manylinux_2_27_aarch64.manylinux_2_28_aarch64.whl"
+    assert least_glibc([either]) == "2.27"
     assert least_glibc(["x-1-cp310-abi3-manylinux2014_aarch64.whl"]) == "2.17"
     assert least_glibc(["x-1-py3-none-any.whl", "y-1-cp311-cp311-linux_armv7l.whl"]) == ""
 
