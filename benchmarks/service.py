@@ -1,7 +1,7 @@
 """A service under stress: killed at random moments, fed for a day, and what it costs.
 
     python benchmarks/service.py --data ../shared/data [--model keyword.tflite] [--kills 50]
-        [--hours 24] [--seconds 30] [--debian arm64 armhf] [--json FILE]
+        [--hours 24] [--seconds 30] [--debian arm64 armhf] [--cache DIR] [--json FILE]
 
 Without `--model` a spoken-digit GRU is trained first. Killed: the state and the event log must be
 readable each time, no event that the journal knew may be missing, and no more of the stream be lost
@@ -100,16 +100,21 @@ class Bench:
 
     def status(self) -> dict[str, Any]:
         """What it answers, waited for."""
-        end = time.monotonic() + 120
-        while True:
-            try:
-                (line,) = ask(self.places.socket, "status", 30.0)
-                found: dict[str, Any] = json.loads(line)
-                return found
-            except (EdgernnError, OSError, ValueError):
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.05)
+        return status(self.places.socket)
+
+
+def status(socket: Path, seconds: float = 300.0) -> dict[str, Any]:
+    """What a service answers, waited for."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            (line,) = ask(socket, "status", 60.0)
+            found: dict[str, Any] = json.loads(line)
+            return found
+        except (EdgernnError, OSError, ValueError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
 
 
 def killed(bench: Bench, count: int, progress: Progress) -> dict[str, Any]:
@@ -232,6 +237,36 @@ def cost(bench: Bench, backend: str, seconds: float) -> dict[str, Any]:
         return _told("this machine", bench.status())
 
 
+def cost_under_qemu(
+    bench: Bench, architecture: str, cache: Path, seconds: float
+) -> list[dict[str, Any]]:
+    """The same on another machine that is emulated, if it can be had here."""
+    from benchmarks.service_debian import Device
+
+    device = Device(architecture, cache, bench.release, bench.sound)
+    rows = []
+    for backend in ("native", device.interpreter):
+        made = Settings("/opt/words.wav", repeat=True, options={"realtime": True}, backend=backend)
+        (device.release / "run.toml").write_text(made.to_toml())
+        command = device.command("edgernn.service", "run", "/opt/bench", "--name", NAME)
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            socket = places(NAME, device.root).socket
+            status(socket)
+            time.sleep(seconds)
+            rows.append(_told(f"{architecture}, qemu-user", status(socket)))
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            socket.unlink(missing_ok=True)
+    return rows
+
+
 def _told(where: str, found: dict[str, Any]) -> dict[str, Any]:
     keys = ("backend", "cpu", "load", "memory", "slowest", "frames", "overruns")
     return {"where": where, **{key: found[key] for key in keys}}
@@ -281,6 +316,12 @@ def show(console: Console, found: dict[str, Any]) -> bool:
     return held
 
 
+def _known(words: dict[str, list[Any]], model: Path) -> dict[str, list[Any]]:
+    """The words that the model calls by name, so that there are events."""
+    labels = load(model).labels
+    return {word: takes for word, takes in words.items() if word in labels} or words
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
@@ -290,6 +331,7 @@ def main() -> int:
     parser.add_argument("--backend", default="native", help="what the hours are fed to")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each cost; 0 for none")
     parser.add_argument("--debian", nargs="*", default=[], help="arm64, armhf: costs there, too")
+    parser.add_argument("--cache", type=Path, help="folder that keeps the Debian roots")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     console = Console()
@@ -301,7 +343,7 @@ def main() -> int:
         if model is None:
             model = folder / "keyword.tflite"
             keyword_model(given.data / "spoken-digits", 4)[0].save(model)
-        bench = Bench(folder, model, strung(words, 60.0, 1)[0])
+        bench = Bench(folder, model, strung(_known(words, model), 60.0, 1)[0])
         from targets.native import build_host
 
         build_host(load(model).data, bench.release / "host.so")
@@ -311,6 +353,10 @@ def main() -> int:
             found["fed"] = fed(bench, words, given.hours, given.backend, progress)
         if given.seconds:
             found["costs"] = [cost(bench, b, given.seconds) for b in ("native", "litert")]
+            cache = given.cache or folder / "debian"
+            cache.mkdir(exist_ok=True)
+            for architecture in given.debian:
+                found["costs"] += cost_under_qemu(bench, architecture, cache, given.seconds)
     held = show(console, found)
     if given.json:
         given.json.write_text(json.dumps(found, indent=1))
