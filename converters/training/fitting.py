@@ -345,8 +345,9 @@ def _classes(settings: FitSettings) -> Callable[[Any, Any, Any], Any]:
 
 def _values(settings: FitSettings) -> Callable[[Any, Any, Any], Any]:
     def loss(y: Any, predicted: Any, weight: Any) -> Any:
-        # Huber's: one outlier must not outweigh an hour of ordinary readings.
-        each = keras.losses.huber(y, predicted, delta=1.0)
+        # Huber's: one outlier must not outweigh an hour of ordinary readings. What is ordinary
+        # is a fraction of the series' deviation; at 1 nearly every error would be squared.
+        each = keras.losses.huber(y, predicted, delta=0.3)
         return tf.reduce_sum(each * weight) / (tf.reduce_sum(weight) + 1e-6)
 
     return loss

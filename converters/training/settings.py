@@ -32,7 +32,7 @@ RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
         "front_end": {"kind": "sensor"},
         "split": {"validation": 0.1, "test": 0.3},
         "precision": "int16x8",
-        "fit": {"batch": 32, "epochs": 30},
+        "fit": {"batch": 32, "epochs": 30, "learning_rate": 1e-2},
     },
 }
 """What each recipe begins with; all else is as in the classes below."""

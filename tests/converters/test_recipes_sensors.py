@@ -167,6 +167,18 @@ def test_a_stretch_is_told_what_comes_after_the_horizon():
     assert second.weight.all()
 
 
+def test_memory_is_read_from_the_autocorrelation():
+    wave = 5 + np.sin(2 * np.pi * np.arange(960) / 96)[:, np.newaxis]
+    for stretches in ([wave], [wave[:480], wave[480:]], [np.hstack([wave, wave])]):
+        forgotten, independent = series.memory_of(stretches, 200)
+        assert 23 <= forgotten <= 26  # a quarter of the wave
+        assert independent == 31  # 1 + 2 * 24 * 2 / pi
+    assert series.memory_of([wave], 10).forgotten == 10
+    noise = np.random.default_rng(0).normal(size=(4000, 2))
+    assert series.memory_of([noise], 100).independent == 1
+    assert series.memory_of([np.ones((50, 1))], 10) == (1, 1)
+
+
 def test_the_later_part_judges(readings):
     settings = settings_of("forecast", readings, "unused", split={"test": 0.3, "validation": 0.1})
     (recording,) = read_labelled(readings, front_end=settings.front_end)
@@ -192,7 +204,9 @@ def test_anomalies_beyond_the_learned_part_are_told(readings, tmp_path):
     )
     detector = made.converted.metadata.detector
     assert detector["threshold"] == made.document["threshold"] > 0
-    assert (detector["horizon"], made.document["precision"]) == (48, "int16x8")
+    assert made.document["precision"] == "int16x8"
+    assert 22 <= detector["horizon"] <= 26  # a quarter of the day that the readings swing with
+    assert 26 <= detector["smoothing"] <= 33  # 1 + 2 * 24 * 2 / pi of such a quarter
     pipeline = made.converted.pipeline()
     events = pipeline.push(recording.samples, recording.times)
     hours = [event.end / 3600 for event in events if event.phase == "on"]

@@ -249,7 +249,7 @@ def macro_f1(model: keras.Model, examples: Sequence[Example], stride: int) -> fl
     """F1 of the classes on average, over all frames; every recording from the first state on."""
     longest = max(len(one.frames) for one in examples)
     x = np.stack([np.pad(e.frames, [(0, longest - len(e.frames)), (0, 0)]) for e in examples])
-    scores = np.concatenate([np.asarray(model(x[i : i + 64])) for i in range(0, len(x), 64)])
+    scores = np.concatenate([model.predict_on_batch(x[i : i + 64]) for i in range(0, len(x), 64)])
     truth = np.concatenate([one.truth[::stride] for one in examples])
     rows = zip(scores, examples, strict=True)
     said = np.concatenate([row[: len(one.truth[::stride])].argmax(axis=1) for row, one in rows])

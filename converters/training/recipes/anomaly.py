@@ -1,13 +1,16 @@
 """Anomalies of a slow sensor: readings far from what was forecast some time before.
 
 It learns from the first part of the data alone and takes that for normal; no label is looked at.
-Most of that part trains the network, the rest chooses among its epochs, and the threshold is
-what the quantized pipeline itself says of all of it: the lowest with at most an alarm a month.
-Since that part is mostly shorter than a month, this is a tenth above its highest score.
+Most of that part trains the network; all of it, for a few days are too short to be divided, chooses
+among the epochs, and sets the threshold by what the quantized pipeline itself says of it: the
+lowest with at most an alarm a month. Since that part is mostly shorter than a month, this is a
+tenth above its highest score.
 
-The forecast looks far ahead: what a machine does in five minutes is always like what it did
-before, and only half a day later is a level that does not return to normal a large error. Errors
-are averaged over as long a time, for an anomaly is a state and no moment.
+How far the forecast looks ahead, and over how long errors are averaged, the autocorrelation of
+that part says. What a machine does in five minutes is always like what it did before; only where
+the series has forgotten itself, the forecast is what is normal, whatever the present, and a level
+that does not return to it is a large error. The average is over what one independent value
+stands for, for an anomaly is a state and no moment.
 """
 
 from __future__ import annotations
@@ -30,8 +33,8 @@ from edgernn.labelled import Labelled
 
 AVERAGE: Final = 3
 """Readings that are averaged into a frame."""
-AHEAD: Final = 48
-"""Frames, if no horizon is given: half a day of frames every 15 minutes."""
+LONGEST: Final = 0.25
+"""Of the longest stretch that is learned from: the horizon at most, where none is given."""
 MINIMUM: Final = 4
 """Frames above the threshold before it is an alarm: a short dip is none."""
 MERGE: Final = 4
@@ -70,12 +73,14 @@ def train(
     parts = series.parts_of(settings, recordings)
     front_end = series.front_end_of(settings, parts.train, AVERAGE)
     rate = front_end.frame_rate
-    horizon = max(1, round(settings.horizon * rate)) if settings.horizon else AHEAD
     learned = series.frames_of(front_end, parts.train)
+    normal = series.joined(parts.train, parts.validation)
+    usual = series.frames_of(front_end, normal)
+    memory = series.memory_of(usual, int(LONGEST * max(map(len, learned))))
+    horizon = max(1, round(settings.horizon * rate)) if settings.horizon else memory.forgotten
     batches = series.stretches(settings, learned, horizon, rate, (WINDOW, WARMUP))
     model, twin = series.networks(settings, learned[0].shape[1], residual=False)
-    judged = series.frames_of(front_end, parts.validation)
-    validation = series.validation_of(judged, horizon, WARMUP)
+    validation = series.validation_of(usual, horizon, WARMUP)
     history = fit(
         model, twin, batches, validation, "values", settings.fit, settings.folder, progress
     )
@@ -83,21 +88,21 @@ def train(
     detector = {
         "kind": "anomaly",
         "horizon": horizon,
-        "smoothing": horizon,
+        "smoothing": memory.independent,
         "minimum": MINIMUM / rate,
         "merge": MERGE / rate,
         **settings.detector,
     }
     if "threshold" not in settings.detector:
         converted = configure(converted, front_end, {**detector, "threshold": 1.0})
-        normal = [series.pair(one) for one in series.joined(parts.train, parts.validation)]
-        detector["threshold"] = calibrated(converted, normal, PER_HOUR)
+        detector["threshold"] = calibrated(converted, map(series.pair, normal), PER_HOUR)
     converted = configure(converted, front_end, detector)
     facts = {
         **described(settings, parts, "--task", "anomaly"),
         "horizon_seconds": horizon / rate,
+        "smoothing_seconds": detector["smoothing"] / rate,
         "threshold": detector["threshold"],
-        "validation_is": "minus the mean error, in standard deviations of the training part",
+        "validation_is": "minus the mean error in all that is normal, in standard deviations",
     }
     (settings.folder / CHECKPOINT).unlink(missing_ok=True)
     return write(settings, model, converted, history, facts)

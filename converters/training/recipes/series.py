@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import keras
 import numpy as np
@@ -131,6 +131,35 @@ def stretch(recording: Labelled, first: float, last: float) -> Labelled:
     return replace(recording, samples=recording.samples[rows], times=times, spans=())
 
 
+class Memory(NamedTuple):
+    """How long a series remembers: frames until it has `forgotten` what it was, and frames that
+    stand for one `independent` value.
+    """
+
+    forgotten: int
+    independent: int
+
+
+def memory_of(series: Sequence[Array], longest: int) -> Memory:
+    """From the autocorrelation of stretches `(n, F)`: where it is 0 first, and its integral so far.
+
+    It is that of all channels together, and looked at up to `longest` frames.
+    """
+    level = np.concatenate(series).mean(axis=0)
+    apart = [(one - level).astype(np.float64) for one in series]
+
+    def product(lag: int) -> float:
+        return sum(float((one[: len(one) - lag] * one[lag:]).sum()) for one in apart)
+
+    whole, total = product(0), 1.0
+    for lag in range(1, longest + 1):
+        share = product(lag) / whole if whole else 0.0
+        if share <= 0:
+            return Memory(lag, max(1, round(total)))
+        total += 2 * share
+    return Memory(max(1, longest), max(1, round(total)))
+
+
 def networks(settings: Settings, features: int, residual: bool) -> tuple[keras.Model, keras.Model]:
     """The network that forecasts a frame from those before it, and its twin for training.
 
@@ -248,7 +277,7 @@ def validation_of(series: Sequence[Array], horizon: int, skipped: int) -> Any:
     def score(model: keras.Model) -> float:
         errors = []
         for one in usable:
-            said = np.asarray(model(one[np.newaxis, :-horizon]))[0]
+            said = model.predict_on_batch(one[np.newaxis, :-horizon])[0]
             errors.append(np.abs(said - one[horizon:])[skipped:].ravel())
         return -float(np.concatenate(errors).mean()) if errors else 0.0
 
