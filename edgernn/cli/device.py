@@ -67,7 +67,7 @@ def logs(
         arguments = ["logs", "--name", _only(remote, name), "--lines", str(lines)]
         arguments += ["--events"] if events else []
         arguments += ["--follow"] if follow else []
-        _call(remote, arguments, line=click.echo, seconds=None if follow else 60.0)
+        _call(remote, arguments, line=click.echo, seconds=None if follow else 180.0)
     return 0
 
 

@@ -42,7 +42,8 @@ _AS_ROOT: Final = 'if [ "$(id -u)" = 0 ]; then exec "$@"; else exec sudo -n -- "
 
 _CODE: Final = ("edgernn/__init__.py", "edgernn/errors.py", "edgernn/files.py")
 _PACKAGES: Final = ("edgernn/bundles", "edgernn/releases")
-_STEP_SECONDS: Final = 60.0
+_STEP_SECONDS: Final = 180.0
+"""For a command that only asks; a small device that is busy takes long to start Python."""
 
 
 def call(

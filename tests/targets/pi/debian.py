@@ -20,13 +20,12 @@ TRIPLETS = {
     "arm64": "aarch64-linux-gnu",
     "armhf": "arm-linux-gnueabihf",
 }
-MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "armhf": "armv7l"}
 _QEMU = {"arm64": ("qemu-aarch64-static", 2, 0xB7), "armhf": ("qemu-arm-static", 1, 0x28)}
 # What a Raspberry Pi OS has anyway; NumPy, because there are no wheels of it for 32 bits.
 _PACKAGES = """
 dash coreutils python3-minimal libpython3.11-stdlib libstdc++6 python3-numpy
 """.split()
-_MORE = {"amd64": ["openssh-client"]}
+_MORE = {"amd64": ["openssh-client"], "booted": ["systemd", "util-linux", "mount"]}
 _TOOLS = ("apt-get", "dpkg-deb", "unshare", "chroot")
 _WRITTEN = ("opt", "var/lib", "run", "etc/systemd", "etc/edgernn", "tmp", "standins", "usr/local")
 
@@ -68,7 +67,10 @@ _UNSHARE = ("unshare", "--user", "--map-root-user", "--mount")
 
 
 def debian(architecture: str, cache: Path) -> Path:
-    """The root's folder, made once; skips the test where it cannot be had."""
+    """The root's folder, made once; skips the test where it cannot be had.
+
+    `booted` is one for amd64 with systemd.
+    """
     if reason := missing(architecture):
         pytest.skip(reason)
     base = cache / architecture
@@ -78,7 +80,7 @@ def debian(architecture: str, cache: Path) -> Path:
         done = base / "packages"
         if not done.exists() or done.read_text().split() != wanted:
             shutil.rmtree(base, ignore_errors=True)
-            _unpack(architecture, wanted, base)
+            _unpack("amd64" if architecture == "booted" else architecture, wanted, base)
             done.write_text(" ".join(wanted))
     return base
 
@@ -119,7 +121,7 @@ def _unpack(architecture: str, wanted: list[str], base: Path) -> None:
         (triplet / Path(name).name).symlink_to(name)
     if not (base / "bin/sh").exists():
         (base / "bin/sh").symlink_to("dash")
-    for folder in ("proc", "dev", "etc", *_WRITTEN):
+    for folder in ("proc", "sys/fs/cgroup", "dev", "etc", "var/tmp", "var/log", *_WRITTEN):
         (base / folder).mkdir(parents=True, exist_ok=True)
     (base / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (base / "etc/group").write_text("root:x:0:\naudio:x:29:\ndialout:x:20:\n")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +25,20 @@ SETTINGS = Settings(f"/{SOUND}", options={"realtime": True}, repeat=True)
 
 @dataclass(frozen=True)
 class TestDevice:
-    """A device: `own` is what it can write, `config` the ssh_config that knows it as `pi`."""
+    """A device: `own` is what it can write, `config` the ssh_config that knows it as `pi`, and
+    `server` its SSH server's process; `enter` begins a command on one that was booted."""
 
     architecture: str
     base: Path
     own: Path
     config: Path
+    server: int
+    enter: str = ""
 
     def command(self, *words: str) -> list[str]:
         """What runs a command on it, past ssh."""
+        if self.enter:
+            return [*shlex.split(self.enter), *words]
         return debian.command(self.architecture, self.base, self.own, *words)
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -52,11 +59,23 @@ class TestDevice:
         names = [path.name for path in (self.folder(name) / "releases").iterdir()]
         return sorted(one for one in names if not one.startswith("."))
 
-    def kill(self) -> None:
-        """Kill all services, as a power cut does."""
-        for file in (self.own / "standins").glob("*.pid"):
-            with contextlib.suppress(ProcessLookupError, ValueError):
-                os.killpg(int(file.read_text()), signal.SIGKILL)
+    def processes(self) -> list[int]:
+        """All that runs on it: what sees its folders as its own."""
+        # A mount is listed with its place in its file system, which may begin anywhere above.
+        own, found = "/".join([*self.own.parts[-3:], "opt "]), []
+        for path in Path("/proc").glob("[0-9]*/mountinfo"):
+            with contextlib.suppress(OSError):
+                if own in path.read_text():
+                    found.append(int(path.parent.name))
+        return found
+
+    def cut_power(self) -> None:
+        """Kill everything that runs on it."""
+        while running := self.processes():
+            for pid in running:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
 
 
 @contextlib.contextmanager
@@ -70,11 +89,11 @@ def device(architecture: str, cache: Path, folder: Path) -> Iterator[TestDevice]
     ssh.mkdir()
     command = debian.command(architecture, base, own, "sh", "-c")
     with loopback.ssh_server(ssh, command) as server:
-        made = TestDevice(architecture, base, own, server.config)
+        made = TestDevice(architecture, base, own, server.config, server.pid)
         try:
             yield made
         finally:
-            made.kill()
+            made.cut_power()
 
 
 def write_tones(path: Path) -> None:

@@ -26,6 +26,7 @@ class Server:
     folder: Path
     port: int
     config: Path
+    pid: int
 
 
 def missing() -> str:
@@ -78,7 +79,7 @@ def ssh_server(folder: Path, command: Sequence[str]) -> Iterator[Server]:
         )
     try:
         _listening(port, server, log)
-        yield Server(folder, port, config)
+        yield Server(folder, port, config, server.pid)
     finally:
         server.terminate()
         server.wait()

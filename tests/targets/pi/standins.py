@@ -94,27 +94,30 @@ exit 0
 
 _PIP = r"""
 import pathlib, sys, sysconfig, zipfile
-with open("/standins/calls", "a") as calls:
-    print("pip", *sys.argv[1:], file=calls)
+if pathlib.Path("/standins/systemctl").exists():
+    with open("/standins/calls", "a") as calls:
+        print("pip", *sys.argv[1:], file=calls)
 wheel = sys.argv[-1].partition("[")[0]
 zipfile.ZipFile(wheel).extractall(sysconfig.get_path("purelib"))
 """
 
 
 def write_standins(device: Path) -> None:
-    """Put them into a device's folder, where they come first on the PATH.
-
-    Its pip installs the wheel that it is given, and nothing that this one needs.
-    """
+    """Put them into a device's folder, where they come first on the PATH."""
     folder = device / "standins"
-    pip = device / "usr/local/lib/python3.11/dist-packages/pip"
-    pip.mkdir(parents=True)
-    (pip / "__init__.py").touch()
-    (pip / "__main__.py").write_text(_PIP)
     (folder / "start.py").write_text(_START)
     for name, text in (("systemctl", _SYSTEMCTL), ("journalctl", _JOURNALCTL)):
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
+    write_pip(device)
+
+
+def write_pip(device: Path) -> None:
+    """A pip that installs the wheel that it is given, and nothing that this one needs."""
+    pip = device / "usr/local/lib/python3.11/dist-packages/pip"
+    pip.mkdir(parents=True)
+    (pip / "__init__.py").touch()
+    (pip / "__main__.py").write_text(_PIP)
 
 
 def calls(device: Path) -> list[str]:
