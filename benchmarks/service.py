@@ -14,17 +14,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import random
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import wave
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,135 +30,17 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.pipeline import digits, keyword_model, strung
+from benchmarks.service_bench import Bench, drain
+from benchmarks.service_kills import killed
 from edgernn.errors import EdgernnError
 from edgernn.model import load
 from edgernn.service.client import ask
-from edgernn.service.event_log import read_log
-from edgernn.service.places import Places, places
-from edgernn.service.settings import LogSettings, Settings
-from edgernn.service.snapshot import read_snapshot
+from edgernn.service.settings import LogSettings
 
-NAME = "bench"
-SNAPSHOT = 1.0
-SYNC = 0.5
 SETTLED = 1.0
 """Hours after which memory has to stay."""
 GROWTH = 2 << 20
 """Bytes by which it may differ from then on."""
-
-
-class Bench:
-    """A release of one model and a root for its service."""
-
-    def __init__(self, folder: Path, model: Path, recording: np.ndarray[Any, Any]) -> None:
-        self.root, self.release = folder, folder / "release"
-        self.release.mkdir()
-        (self.release / "model.tflite").write_bytes(model.read_bytes())
-        self.rate = int(load(model).metadata.front_end["rate"])
-        self.sound = folder / "words.wav"
-        with wave.open(str(self.sound), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(self.rate)
-            file.writeframes(recording.astype("<i2").tobytes())
-
-    @property
-    def places(self) -> Places:
-        """Where its service writes."""
-        return places(NAME, self.root)
-
-    def settings(self, spec: str = "", **more: Any) -> None:
-        """Write them; without an input the recording plays again and again."""
-        if not spec:
-            more |= {"repeat": True, "options": {"realtime": True}}
-        made = Settings(spec or str(self.sound), **more)
-        (self.release / "run.toml").write_text(made.to_toml())
-
-    @contextmanager
-    def running(self, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
-        """Its service, in a process group of its own."""
-        command = [sys.executable, "-m", "edgernn.service", "run", str(self.release)]
-        process = subprocess.Popen(
-            [*command, "--name", NAME, "--root", str(self.root)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
-            **more,
-        )
-        try:
-            yield process
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-    def status(self) -> dict[str, Any]:
-        """What it answers, waited for."""
-        return status(self.places.socket)
-
-
-def status(socket: Path, seconds: float = 300.0) -> dict[str, Any]:
-    """What a service answers, waited for."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            (line,) = ask(socket, "status", 60.0)
-            found: dict[str, Any] = json.loads(line)
-            return found
-        except (EdgernnError, OSError, ValueError):
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
-
-
-def killed(bench: Bench, count: int, progress: Progress) -> dict[str, Any]:
-    """Kill it at random moments; what was found behind each."""
-    bench.settings(keep_state=True, snapshot_seconds=SNAPSHOT, log=LogSettings(1 << 18, SYNC))
-    chance = random.Random(0)
-    lost: list[float] = []
-    found = {"kills": count, "unreadable": 0, "missing_events": 0, "restored": 0, "events": 0}
-    task = progress.add_task("killed", total=count)
-    for _ in range(count):
-        heard: list[dict[str, Any]] = []
-        begun: list[float] = []
-
-        def listen(
-            process: subprocess.Popen[bytes], heard: list[Any] = heard, begun: list[float] = begun
-        ) -> None:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if b"listens to" in line:
-                    begun.append(time.time())
-                elif line.startswith(b"<6>{") and line.endswith(b"\n"):
-                    heard.append(json.loads(line[3:]))
-                found["restored"] += b"goes on with" in line
-
-        with bench.running() as process:
-            listener = threading.Thread(target=listen, args=(process,))
-            listener.start()
-            while not begun and process.poll() is None and chance.random() < 0.98:
-                time.sleep(0.02)  # now and then it does not even start
-            time.sleep(chance.uniform(0.0, 4.0))
-            os.killpg(process.pid, signal.SIGKILL)
-            now = time.time()
-            process.wait()
-            listener.join()
-        try:
-            entries, damaged = read_log(bench.places.log)
-            saved = read_snapshot(bench.places.snapshot).clock if begun else now
-        except FileNotFoundError:
-            saved = 0.0  # not one was due yet
-        except (EdgernnError, OSError):
-            found["unreadable"] += 1
-            continue
-        found["unreadable"] += damaged
-        clocks = {entry["clock"] for entry in entries}
-        found["missing_events"] += sum(event["clock"] not in clocks for event in heard)
-        found["events"] += len(heard)
-        lost.append(now - max(saved, *(begun or [now])))
-        progress.advance(task)
-    return {**found, "lost": max(lost, default=0.0), "allowed": SNAPSHOT}
 
 
 def fed(
@@ -174,19 +51,18 @@ def fed(
         "stdin:int16",
         backend=backend,
         keep_state=True,
-        snapshot_seconds=0.5,
-        log=LogSettings(1 << 18, SYNC),
+        snapshot_seconds=1,
+        log=LogSettings(1 << 18, 1.0),
         publish=("events.jsonl",),
     )
     minutes = np.concatenate([strung(words, 60.0, seed)[0] for seed in range(30)]).tobytes()
     task = progress.add_task("fed", total=hours)
     memory: list[tuple[float, int]] = []
     with bench.running(stdin=subprocess.PIPE) as process:
-        threading.Thread(target=_drain, args=(process,), daemon=True).start()
-        watching = threading.Thread(target=_watch, args=(bench,), daemon=True)
-        watching.start()
-        assert process.stdin is not None
+        threading.Thread(target=drain, args=(process,), daemon=True).start()
         bench.status()
+        threading.Thread(target=_watch, args=(bench,), daemon=True).start()
+        assert process.stdin is not None
         begun, given, total = time.monotonic(), 0, round(hours * 3600 * bench.rate * 2)
         while given < total:
             part = minutes[: total - given]
@@ -212,12 +88,6 @@ def fed(
     }
 
 
-def _drain(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdout is not None
-    for _ in process.stdout:
-        pass
-
-
 def _watch(bench: Bench) -> None:
     """Clients come and go."""
     with suppress(EdgernnError, OSError):
@@ -225,51 +95,6 @@ def _watch(bench: Bench) -> None:
             for count, _ in enumerate(ask(bench.places.socket, "watch", 60.0)):
                 if count > 2000:
                     break
-
-
-def cost(bench: Bench, backend: str, seconds: float) -> dict[str, Any]:
-    """CPU share and memory while the recording plays at its own pace."""
-    bench.settings(backend=backend)
-    with bench.running() as process:
-        threading.Thread(target=_drain, args=(process,), daemon=True).start()
-        bench.status()
-        time.sleep(seconds)
-        return _told("this machine", bench.status())
-
-
-def cost_under_qemu(
-    bench: Bench, architecture: str, cache: Path, seconds: float
-) -> list[dict[str, Any]]:
-    """The same on another machine that is emulated, if it can be had here."""
-    from benchmarks.service_debian import Device
-
-    device = Device(architecture, cache, bench.release, bench.sound)
-    rows = []
-    for backend in ("native", device.interpreter):
-        made = Settings("/opt/words.wav", repeat=True, options={"realtime": True}, backend=backend)
-        (device.release / "run.toml").write_text(made.to_toml())
-        command = device.command("edgernn.service", "run", "/opt/bench", "--name", NAME)
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            socket = places(NAME, device.root).socket
-            status(socket)
-            time.sleep(seconds)
-            rows.append(_told(f"{architecture}, qemu-user", status(socket)))
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            socket.unlink(missing_ok=True)
-    return rows
-
-
-def _told(where: str, found: dict[str, Any]) -> dict[str, Any]:
-    keys = ("backend", "cpu", "load", "memory", "slowest", "frames", "overruns")
-    return {"where": where, **{key: found[key] for key in keys}}
 
 
 def show(console: Console, found: dict[str, Any]) -> bool:
@@ -302,13 +127,12 @@ def show(console: Console, found: dict[str, Any]) -> bool:
         )
         held = held and day["highest"] - day["lowest"] <= GROWTH
     if costs := found.get("costs"):
-        table = Table("where", "backend", "CPU", "work, s/s", "memory, MB", "longest block, ms")
+        table = Table("where", "backend", "CPU", "memory, MB", "longest block, ms")
         for row in costs:
             table.add_row(
                 row["where"],
                 row["backend"],
                 f"{100 * row['cpu']:.1f} %",
-                f"{row['load']:.4f}",
                 f"{row['memory'] / 1e6:.1f}",
                 f"{1000 * row['slowest']:.1f}",
             )
@@ -352,6 +176,8 @@ def main() -> int:
         if given.hours:
             found["fed"] = fed(bench, words, given.hours, given.backend, progress)
         if given.seconds:
+            from benchmarks.service_costs import cost, cost_under_qemu
+
             found["costs"] = [cost(bench, b, given.seconds) for b in ("native", "litert")]
             cache = given.cache or folder / "debian"
             cache.mkdir(exist_ok=True)

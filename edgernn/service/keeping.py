@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 Times = npt.NDArray[np.int64]
 
-EARLY: Final = 0.1
-"""Share of the time between two snapshots by which each comes early, and seconds at most 0.5."""
+EARLY: Final = 0.5
+"""Seconds by which a snapshot comes early: as long as nobody may call `tick`, and it may take."""
 
 
 class Keeper:
@@ -92,7 +92,7 @@ class Keeper:
 
     def tick(self, seconds: float) -> str:
         """Save if it is time to, once in so many seconds; what went wrong, if anything did."""
-        return self.save() if self.age >= seconds - min(0.5, EARLY * seconds) else ""
+        return self.save() if self.age >= seconds - EARLY else ""
 
     def save(self) -> str:
         """Save now; what went wrong, if anything did."""

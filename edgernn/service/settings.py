@@ -26,7 +26,7 @@ TEXT: Final = 4096
 class LogSettings:
     """The event log: `bytes` it takes on disk at most, and how long an event may wait for the disk.
 
-    With `sync_seconds` 0 each event is on the disk before anybody is told of it.
+    With `sync_seconds` 0 each event is on the disk before anybody is told of it; else 1 and more.
     """
 
     bytes: int = 1 << 20
@@ -175,6 +175,12 @@ def _number(low: float, high: float) -> Check:
     return check
 
 
+def _sync(value: Any) -> float:
+    """0, or no less than what the loop can promise."""
+    is_zero = value == 0 and not isinstance(value, bool)
+    return 0.0 if is_zero else float(_number(1, 3600)(value))
+
+
 def _whole(low: int, high: int) -> Check:
     def check(value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
@@ -234,10 +240,12 @@ _CHECKS: Final[Mapping[str, Check]] = {
     "backend": _backend,
     "publish": _list_of(_sink),
     "keep_state": _flag,
-    "snapshot_seconds": _number(0.1, 86_400),
+    "snapshot_seconds": _number(1, 86_400),
     "users": _list_of(_user),
     "log.bytes": _whole(4096, 1 << 30),
-    "log.sync_seconds": _number(0, 3600),
+    "log.sync_seconds": lambda value: (
+        0.0 if value == 0 and value is not False else _number(1, 3600)(value)
+    ),
     "view.port": _whole(0, 65_535),
     "view.address": _text,
     "view.token_file": _optional_secret,

@@ -18,7 +18,7 @@ from edgernn.service.snapshot import read_snapshot
 from tests.edgernn.service.releases import placed, release, sound, started, wait_until, write_wav
 
 KILLS = 3  # benchmarks/service.py: fifty
-SECONDS = 0.5
+SECONDS = 1.0
 
 
 @pytest.mark.slow
@@ -42,7 +42,7 @@ def test_killed_at_random_moments_it_loses_no_more_than_it_says(tmp_path: Path) 
             reader.start()
             wait_until(lambda: any(b"listens to" in line for line in lines))  # noqa: B023
             begun = time.time()
-            time.sleep(chance.uniform(0.0, 2.0))
+            time.sleep(chance.uniform(0.0, 3.0))
             os.killpg(process.pid, signal.SIGKILL)
             now = time.time()
             reader.join(30)
@@ -58,4 +58,4 @@ def test_killed_at_random_moments_it_loses_no_more_than_it_says(tmp_path: Path) 
         assert now - max(saved, begun) < SECONDS + 0.5
         restored += any(b"goes on with the state" in line for line in lines)
     assert heard > 0
-    assert restored >= KILLS - 2
+    assert restored >= 1

@@ -30,7 +30,7 @@ SETTINGS = st.builds(
     input=TEXTS,
     options=OPTIONS,
     publish=st.lists(TEXTS.filter(lambda t: t != "-"), max_size=3).map(tuple),
-    snapshot_seconds=st.floats(0.1, 86400),
+    snapshot_seconds=st.floats(1, 86400),
     keep_state=st.booleans(),
     view=st.none() | VIEWS,
 )
@@ -101,6 +101,8 @@ def test_a_wrong_value_is_refused_by_name(field: str, value: object) -> None:
     [
         ("log", "bytes", 1),
         ("log", "sync_seconds", -1),
+        ("log", "sync_seconds", 0.01),
+        ("log", "sync_seconds", False),
         ("view", "port", 65536),
         ("view", "port", "80"),
         ("view", "token_file", "../token"),
