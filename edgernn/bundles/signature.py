@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -96,8 +97,10 @@ def verify(document: bytes, signature: bytes, allowed_signers: str | os.PathLike
     return signer
 
 
-def allowed_signer(key: str | os.PathLike[str], who: str = "edgernn") -> str:
+def allowed_signer(key: str | os.PathLike[str], who: str = "") -> str:
     """The line of `allowed_signers` for a key, of which the public half lies in `KEY.pub`.
+
+    `who` is a name for its owner (default: the key's own comment, as `anna@laptop`).
 
     Raises:
         InputError: there is no public key of that name, or it is no Ed25519 key.
@@ -111,6 +114,9 @@ def allowed_signer(key: str | os.PathLike[str], who: str = "edgernn") -> str:
         raise InputError(f"{public}: cannot be read ({reason})") from None
     if len(words) < 2 or words[0] not in _KEYS or not _is_base64(words[1]):
         raise InputError(f"{public}: is no Ed25519 key: make one with `ssh-keygen -t ed25519`")
+    if not who:  # characters that stand for others in a list of names are none of a name
+        named = len(words) == 3 and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9@._+-]{0,63}", words[2])
+        who = words[2] if named else "edgernn"
     return f'{who} namespaces="{NAMESPACE}" {words[0]} {words[1]}\n'
 
 

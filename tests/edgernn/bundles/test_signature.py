@@ -122,6 +122,19 @@ def test_keys_that_are_not_ed25519(tmp_path):
         verify(DOCUMENT, done.stdout, tmp_path / "allowed")
 
 
+@pytest.mark.parametrize(
+    ("comment", "who"),
+    [("anna@laptop", "anna@laptop"), ("", "edgernn"), ("a b", "edgernn"), ("*", "edgernn"),
+     ("!x", "edgernn"), ("a,b", "edgernn"), ('x"', "edgernn"), ("#", "edgernn")],
+)  # fmt: skip
+def test_a_signer_is_called_as_the_key_is(tmp_path, comment, who):
+    """A comment that would mean more than one name in the file is not taken."""
+    arguments = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"]
+    subprocess.run([*arguments, tmp_path / "key"], check=True)
+    (tmp_path / "allowed").write_text(allowed_signer(tmp_path / "key"))
+    assert verify(DOCUMENT, sign(DOCUMENT, tmp_path / "key"), tmp_path / "allowed") == who
+
+
 def test_keys_that_are_none(tmp_path):
     (tmp_path / "text").write_text("hello")
     (tmp_path / "text.pub").write_bytes(b"\xff")
