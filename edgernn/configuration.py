@@ -25,7 +25,7 @@ def read_configuration(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read ({reason.lower()})") from None
     try:
         fields = json.loads(text) if path.suffix.lower() == ".json" else _toml(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: ten thousand brackets
         raise InputError(f"{path}: {error}") from None
     if not isinstance(fields, dict):
         raise InputError(f"{path}: holds no table of fields")

@@ -168,7 +168,7 @@ def _flag(value: Any) -> bool:
 def _number(low: float, high: float) -> Check:
     def check(value: Any) -> float:
         real = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not real or not math.isfinite(value) or not low <= value <= high:
+        if not real or not low <= value <= high:  # no NaN is in between
             raise _WrongError(f"a number from {low:g} to {high:g}")
         return float(value)
 
@@ -224,10 +224,12 @@ def _options(value: Any) -> dict[str, Any]:
         parts = one if isinstance(one, (list, tuple)) else [one]
         plain = all(
             (isinstance(part, str) and part.isprintable() and len(part) <= TEXT)
-            or (isinstance(part, (bool, int, float)) and math.isfinite(part))
+            or (isinstance(part, (bool, int)) and -(1 << 63) <= part < 1 << 63)
+            or (isinstance(part, float) and math.isfinite(part))
             for part in parts
         )
-        if not name.isidentifier() or name in ("spec", "front_end") or not plain:
+        named = name.isidentifier() and name.isascii()  # what TOML takes without quotes
+        if not named or name in ("spec", "front_end") or not plain:
             raise _WrongError("a table of options: names, with a text, a number or a list each")
     return dict(value)
 

@@ -89,6 +89,12 @@ def test_any_table_is_settings_or_one_error(fields: dict[str, object]) -> None:
         ("options", {"spec": "x"}),
         ("options", {"a b": "x"}),
         ("options", {"channel": {"a": 1}}),
+        ("options", {"naïve": 1}),
+        ("options", {"channel": 10**400}),
+        ("options", {"channel": -(1 << 63) - 1}),
+        ("options", {"channel": float("inf")}),
+        ("snapshot_seconds", 10**400),
+        ("snapshot_seconds", float("inf")),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(field: str, value: object) -> None:
@@ -155,3 +161,10 @@ def test_a_secret_is_a_credential_where_there_is_one(
     (credentials / "token").touch()
     assert secret_path("token", release) == credentials / "token"
     assert secret_path("/etc/token", release) == Path("/etc/token")
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 5000, "x = " + "9" * 5000, "x = 1\nx = 2", "\0"])
+def test_files_that_are_no_toml(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.toml").write_text(text)
+    with pytest.raises(InputError, match=r"run\.toml: "):
+        read_settings(tmp_path / "run.toml")
