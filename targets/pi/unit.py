@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from edgernn.errors import InputError
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+
     from edgernn.service.settings import Settings
 
 _GROUPS: Final = {"microphone": ("audio",), "serial": ("dialout",), "iio": ("iio",)}
@@ -58,8 +61,6 @@ def unit(
     Raises:
         InputError: the input is a serial port that no device can have.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     kind, colon, rest = settings.input.partition(":")
     kind = kind if colon else ""
     there = set(groups)
@@ -69,16 +70,8 @@ def unit(
         credentials = [name for name in names if name and "/" not in name]
     files = [Path(sink) for sink in settings.publish if sink.startswith("/")]
     paths = [*files, Path(settings.input)] if not colon else files
-    environment = Environment(
-        loader=PackageLoader("targets", "pi"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-        autoescape=False,
-    )
     return (
-        environment.get_template("service.unit.j2")
+        _template()
         .render(
             name=name,
             base=f"{root}/opt/edgernn/{name}",
@@ -104,6 +97,21 @@ def quoted(text: str) -> str:
     if any(not character.isprintable() for character in word):
         raise InputError(f"{text!r} cannot stand in a unit file")
     return f'"{word}"' if word != text or " " in word or "'" in word else word
+
+
+@functools.cache
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("targets", "pi"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+        autoescape=False,
+    )
+    return environment.get_template("service.unit.j2")
 
 
 def _devices(kind: str, rest: str) -> tuple[str, ...]:

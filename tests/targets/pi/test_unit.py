@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgernn.errors import InputError
@@ -101,7 +101,7 @@ def test_a_port_that_is_none_is_refused(port):
 
 
 @pytest.mark.parametrize(
-    ("settings", "reaches"),
+    ("chosen", "reaches"),
     [
         (Settings("microphone:"), False),
         (Settings("microphone:", publish=("events.jsonl",)), False),
@@ -109,8 +109,8 @@ def test_a_port_that_is_none_is_refused(port):
         (Settings("microphone:", view=ViewSettings()), True),
     ],
 )
-def test_the_network_only_where_something_goes_over_it(settings, reaches):
-    found = fields(unit("tones", settings))
+def test_the_network_only_where_something_goes_over_it(chosen, reaches):
+    found = fields(unit("tones", chosen))
     assert ("PrivateNetwork" in found) is not reaches
     assert ("AF_INET" in found["RestrictAddressFamilies"][0]) is reaches
 
@@ -138,6 +138,7 @@ def test_secrets_come_as_credentials():
 PRINTABLE = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20).filter(str.isprintable)
 
 
+@settings(deadline=None)  # the first one reads the template
 @given(path=PRINTABLE, options=st.dictionaries(st.just("x"), PRINTABLE), spec=PRINTABLE)
 def test_no_text_of_the_settings_makes_a_line_of_its_own(path, options, spec):
     plain = unit("tones", Settings("microphone:", publish=("/a/b",)))
