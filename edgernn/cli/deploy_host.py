@@ -109,6 +109,10 @@ def _show(host: str, done: Deployed) -> None:
             f"self-test passed there with {one['backend']}: {one['steps']} steps, {exact}, "
             f"{one['step_us']:,.1f} µs a step"
         )
+    source = done.status.get("input", {})
+    if source.get("state") != "open":
+        reason = source.get("error") or "it is not open yet"
+        click.echo(f"edgernn: it waits for its input, {source.get('spec')}: {reason}", err=True)
     if done.signer:
         click.echo(f"signed by {done.signer}")
     click.echo(f"edgernn device status {host} --name {name}    # how it is", err=True)

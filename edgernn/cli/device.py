@@ -62,12 +62,44 @@ def logs(
     from targets.pi.remote import connect
 
     if follow and events:
-        raise click.UsageError("--follow is for the journal; `edgernn monitor` follows events")
+        raise click.UsageError("--follow is for the journal: `edgernn device watch` follows events")
     with connect(host, ssh_config) as remote:
         arguments = ["logs", "--name", _only(remote, name), "--lines", str(lines)]
         arguments += ["--events"] if events else []
         arguments += ["--follow"] if follow else []
         _call(remote, arguments, line=click.echo, seconds=None if follow else 180.0)
+    return 0
+
+
+@command.command()
+@_common(name=True)
+@click.option("--seconds", type=float, help="End after so long (default: with Ctrl-C).")
+def watch(host: str, name: str | None, ssh_config: Path | None, seconds: float | None) -> int:
+    """Print scores, events and the load as they come, as JSON lines (docs/service.md)."""
+    from edgernn.errors import DeviceError
+    from targets.pi.remote import TimeOverError, connect
+
+    with connect(host, ssh_config) as remote:
+        arguments = ["ask", "--name", _only(remote, name), "--request", "watch"]
+        try:
+            _call(remote, arguments, line=click.echo, seconds=seconds)
+        except TimeOverError:
+            return 0
+    raise DeviceError(f"{host}: the service ended")
+
+
+@command.command()
+@_common(name=True)
+def reload(host: str, name: str | None, ssh_config: Path | None) -> int:
+    """Let a service read /etc/edgernn/NAME.toml again; wrong settings are refused."""
+    from targets.pi.remote import connect
+
+    with connect(host, ssh_config) as remote:
+        name = _only(remote, name)
+        said: list[str] = []
+        _call(remote, ["ask", "--name", name, "--request", "reload"], line=said.append)
+    changed = [field for line in said for field in json.loads(line).get("reloaded", ())]
+    click.echo(f"{name}: {'took new ' + ', '.join(changed) if changed else 'nothing has changed'}")
     return 0
 
 

@@ -24,6 +24,7 @@ from edgernn.releases.facts import facts
 from edgernn.releases.install import install
 from edgernn.releases.store import Store
 from edgernn.releases.switching import recover, remove, rollback, switch
+from edgernn.service.client import ask
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,7 +129,17 @@ def _logs(root: Path, chosen: argparse.Namespace) -> dict[str, Any]:
     return {}
 
 
+def _ask(root: Path, chosen: argparse.Namespace) -> dict[str, Any]:
+    for line in ask(_existing(root, chosen.name).socket, chosen.request):
+        said = line.decode("utf-8", "replace").rstrip("\n")
+        if said.startswith('{"error":'):
+            raise DeviceError(str(json.loads(said)["error"]))
+        _say({"line": said})
+    return {}
+
+
 _COMMANDS: Mapping[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
+    "ask": _ask,
     "deploy": _deploy,
     "facts": _facts,
     "logs": _logs,
@@ -155,6 +166,8 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--offline", action="store_true")
             command.add_argument("--no-downgrade", action="store_true")
             command.add_argument("--signer", default="")
+        elif name == "ask":
+            command.add_argument("--request", choices=("reload", "watch"), required=True)
         elif name == "remove":
             command.add_argument("--purge", action="store_true")
         elif name == "logs":

@@ -70,16 +70,22 @@ def deploy(
             self-test or did not come up; the message says why and what runs now.
         MissingDependencyError: a program or package is missing here.
     """
+    from edgernn.bundles.manifest import is_name
     from edgernn.bundles.signature import allowed_signer
     from edgernn.model import load
 
     name = name if name is not None else service_name(model_path)
+    if not is_name(name):
+        raise InputError(
+            f"{name!r} is no service's name: up to 32 of a-z, 0-9 and '-', a letter first"
+        )
     model = load(model_path)
     if not model.metadata.front_end:
         raise InputError(
             f"{os.fspath(model_path)}: the model has no front end, so it cannot listen to a "
             "source: give it one with `edgernn configure FILE --front-end FRONT_END.toml`"
         )
+    unit(name, settings, limits=limits)  # what is wrong with them is said before anything begins
     signer = "" if key is None else allowed_signer(key).strip()
     if native is None:
         native = _can_compile()

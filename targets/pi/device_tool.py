@@ -40,7 +40,10 @@ sys.exit(main())
 
 _AS_ROOT: Final = 'if [ "$(id -u)" = 0 ]; then exec "$@"; else exec sudo -n -- "$@"; fi'
 
-_CODE: Final = ("edgernn/__init__.py", "edgernn/errors.py", "edgernn/files.py")
+_CODE: Final = tuple(
+    f"edgernn/{name}.py"
+    for name in ("__init__", "errors", "files", "service/__init__", "service/client")
+)
 _PACKAGES: Final = ("edgernn/bundles", "edgernn/releases")
 _STEP_SECONDS: Final = 180.0
 """For a command that only asks; a small device that is busy takes long to start Python."""

@@ -7,6 +7,7 @@ restarts by systemd, and the processors of a Raspberry Pi (test_foreign.py emula
 
 import json
 import re
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -102,6 +103,28 @@ def test_events_are_those_of_the_event_log(deployed, run):
     assert {json.loads(line)["label"] for line in lines} <= {"b", "d"}
 
 
+def test_watching_shows_scores_events_and_the_load(deployed, run):
+    done = run("device", "watch", "pi", "--name", "tones", "--seconds", "4")
+    assert done.return_value == 0
+    hello, *lines = map(json.loads, done.stdout.splitlines())
+    assert hello["hello"]["release"] == deployed.release
+    assert {"b", "d"} >= {line["label"] for line in lines if "event" in line}
+    assert any(line.get("scores", {}).keys() == set("abcd") for line in lines)
+    assert any("status" in line for line in lines)
+
+
+def test_new_settings_are_taken_and_wrong_ones_refused(amd64, deployed, run):
+    override = amd64.own / "etc/edgernn/tones.toml"
+    reload = ("device", "reload", "pi", "--name", "tones")
+    override.write_text('publish = ["more.jsonl"]\n')
+    assert "tones: took new publish" in run(*reload).stdout
+    override.write_text("publish = 3\n")
+    assert "publish is 3 and must be a list" in str(run(*reload).exception)
+    override.unlink()
+    assert "tones: took new publish" in run(*reload).stdout
+    assert "nothing has changed" in run(*reload).stdout
+
+
 def test_a_second_release_stands_beside_the_first_and_goes_back(
     amd64, deployed, model, settings, run
 ):
@@ -140,9 +163,30 @@ def test_a_service_that_does_not_come_up_is_rolled_back_and_says_why(amd64, depl
     assert not status_of(run)["interrupted"]
 
 
+def test_an_input_that_is_not_there_is_said(run, model):
+    done = run("deploy", model, "pi", "--input", "/no.wav", "--native", "--name", "deaf")
+    assert done.return_value == 0
+    assert "it waits for its input, /no.wav: /no.wav: cannot be read" in done.stderr
+    # Two services: which one is meant has to be said.
+    refused = run("device", "rollback", "pi")
+    assert "which service? these are there: deaf, tones; name one" in str(refused.exception)
+    assert run("device", "remove", "pi", "--name", "deaf").return_value == 0
+
+
+def test_who_signs_once_has_to_sign_from_then_on(amd64, run, model, tmp_path):
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    words = ["deploy", model, "pi", "--input", "/no.wav", "--native", "--name", "vault"]
+    done = run(*words, "--sign", key)
+    assert (done.return_value, "signed by edgernn" in done.stdout) == (0, True), done.exception
+    assert "takes signed bundles only: deploy with --sign KEY" in str(run(*words).exception)
+    assert len(amd64.releases("vault")) == 1
+    assert run("device", "remove", "pi", "--name", "vault").return_value == 0
+
+
 def test_only_three_releases_stay(amd64, deployed, model):
-    for _ in range(2):
-        deploy(model, SETTINGS, "pi", config=amd64.config, native=True)
+    assert len(amd64.releases("tones")) == 3  # the one that did not come up is still there
+    deploy(model, SETTINGS, "pi", config=amd64.config, native=True)
     assert len(amd64.releases("tones")) == 3
     assert amd64.link("tones", "previous") in amd64.releases("tones")
 
