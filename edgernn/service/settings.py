@@ -177,8 +177,10 @@ def _number(low: float, high: float) -> Check:
 
 def _sync(value: Any) -> float:
     """0, or no less than what the loop can promise."""
-    is_zero = value == 0 and not isinstance(value, bool)
-    return 0.0 if is_zero else float(_number(1, 3600)(value))
+    number = float(_number(0, 3600)(value))
+    if 0 < number < 1:
+        raise _WrongError("0, or a number from 1 to 3600")
+    return number
 
 
 def _whole(low: int, high: int) -> Check:
