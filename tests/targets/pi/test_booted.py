@@ -36,7 +36,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def deployed(machine, model):
-    settings = replace(SETTINGS, keep_state=True, snapshot_seconds=0.5)
+    settings = replace(SETTINGS, keep_state=True, snapshot_seconds=1.0)
     return deploy(model, settings, "pi", config=machine.config, native=True)
 
 
