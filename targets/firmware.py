@@ -22,8 +22,8 @@ from targets.stack import worst_stack
 from targets.toolchain import build_objects, link
 
 _FOLDER = Path(__file__).parent / "firmware"
-_SOURCES = ("startup.c", "link.c")
-_HEADERS = ("startup.h", "stack.h", "link.h")
+_SOURCES = ("startup.c", "link.c", "serve.c")
+_HEADERS = ("startup.h", "stack.h", "link.h", "serve.h")
 
 STACK_BYTES = 1024
 """Reserved for the stack at least, and more where a step can use more."""

@@ -46,19 +46,6 @@ class Sink(Protocol):
     ) -> None: ...
 
 
-class Closing:
-    """`with` for a sink that has `close`."""
-
-    def close(self) -> None:
-        """End it."""
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
 def open_sink(spec: str) -> Sink:
     """The sink of a name: `mqtt://HOST/TOPIC`, a file of JSON lines, or `-` for stdout.
 

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from edgernn.closing import Closing
 from edgernn.events import Event
-from edgernn.sinks import Closing
 
 QUEUE: Final = 1000
 """Events that wait for the function at most."""

@@ -7,9 +7,10 @@ import os
 import stat
 import sys
 
+from edgernn.closing import Closing
 from edgernn.errors import InputError
 from edgernn.events import Event
-from edgernn.sinks import Closing, told
+from edgernn.sinks import told
 
 
 class JsonLines(Closing):

@@ -9,9 +9,10 @@ import time
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+from edgernn.closing import Closing
 from edgernn.errors import InputError, MissingDependencyError
 from edgernn.events import Event
-from edgernn.sinks import Closing, told
+from edgernn.sinks import told
 
 QUEUE: Final = 1000
 """Events that wait for a broker at most."""

@@ -80,19 +80,6 @@ class Source(Protocol):
     ) -> None: ...
 
 
-class Closing:
-    """`with` for a source that has `close`."""
-
-    def close(self) -> None:
-        """End it."""
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
 def open_source(
     spec: str, front_end: FrontEnd, *, realtime: bool = False, **options: Any
 ) -> Source:

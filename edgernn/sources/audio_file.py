@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from edgernn.closing import Closing
 from edgernn.errors import InputError, MissingDependencyError
 from edgernn.frontends import FrontEnd
-from edgernn.sources import BLOCK, Block, Closing, flag
+from edgernn.sources import BLOCK, Block, flag
 from edgernn.sources.resampling import Resampler
 
 Array = npt.NDArray[Any]

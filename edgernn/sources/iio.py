@@ -17,9 +17,10 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 
+from edgernn.closing import Closing
 from edgernn.errors import InputError
 from edgernn.frontends import FrontEnd
-from edgernn.sources import Block, Closing, listed
+from edgernn.sources import Block, listed
 from edgernn.sources.iio_buffer import Buffer, text
 from edgernn.sources.lines import readable
 

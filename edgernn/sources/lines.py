@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Event
 from typing import Any, ClassVar, Final
 
+from edgernn.closing import Closing
 from edgernn.errors import InputError
 from edgernn.frontends import FrontEnd
-from edgernn.sources import Block, Closing, listed
+from edgernn.sources import Block, listed
 from edgernn.sources.decoding import decoder
 
 CHUNK: Final = 1 << 16

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
+from edgernn.closing import Closing
 from edgernn.errors import InputError, MissingDependencyError
 from edgernn.frontends import FrontEnd
-from edgernn.sources import Block, Closing
+from edgernn.sources import Block
 
 QUEUE: Final = 10.0
 """Seconds of sound that wait for a slow reader at most."""

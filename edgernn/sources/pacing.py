@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from threading import Event
 from typing import Any, ClassVar, Final
 
-from edgernn.sources import Block, Closing, Source
+from edgernn.closing import Closing
+from edgernn.sources import Block, Source
 
 STEP: Final = 0.05
 """Seconds that a block holds at most."""

@@ -8,9 +8,10 @@ from contextlib import suppress
 from threading import Event
 from typing import Any, ClassVar, Final
 
+from edgernn.closing import Closing
 from edgernn.errors import InputError, MissingDependencyError
 from edgernn.frontends import FrontEnd
-from edgernn.sources import Block, Closing, listed
+from edgernn.sources import Block, listed
 from edgernn.sources.clock import SampleClock
 from edgernn.sources.decoding import decoder
 

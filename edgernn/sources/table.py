@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
+from edgernn.closing import Closing
 from edgernn.errors import InputError
 from edgernn.frontends import FrontEnd
-from edgernn.sources import BLOCK, Block, Closing, flag, listed
+from edgernn.sources import BLOCK, Block, flag, listed
 from edgernn.sources.columns import Columns, is_number
 
 _log = logging.getLogger(__name__)

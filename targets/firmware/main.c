@@ -2,9 +2,7 @@
 #include "board.h"
 #include "link.h"
 #include "model.h"
-#include "stack.h"
-#include "startup.h"
-#include "uart.h"
+#include "serve.h"
 
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
 
@@ -24,9 +22,11 @@ static union {
   uint8_t bytes[LARGER(OUTPUT_BYTES, MODEL_BLOB_SIZE)];
 } answer;
 
-/* Serves a request; returns the size of the answer, or a negative link_error_t. */
-static int serve(uint8_t kind, size_t size) {
-  uint32_t used;
+const program_t program = {request.bytes, sizeof request.bytes, answer.bytes};
+
+void program_begin(void) { model_init(&state); }
+
+int program_serve(uint8_t kind, size_t size) {
   switch (kind) {
     case LINK_STEP:
       if (size != INPUT_BYTES) {
@@ -34,38 +34,13 @@ static int serve(uint8_t kind, size_t size) {
       }
       model_step(&state, &scratch, request.frame, answer.prediction);
       return (int)OUTPUT_BYTES;
-    case LINK_RESET:
-      model_reset(&state);
-      return 0;
     case LINK_SAVE:
       model_save(&state, answer.bytes);
       return MODEL_BLOB_SIZE;
     case LINK_RESTORE:
       answer.bytes[0] = (uint8_t)model_restore(&state, request.bytes, size);
       return 1;
-    case LINK_STACK:
-      used = stack_used();
-      for (int i = 0; i < 4; i++) {
-        answer.bytes[i] = (uint8_t)(used >> (8 * i));
-      }
-      return 4;
     default:
       return -(int)LINK_BAD_KIND;
-  }
-}
-
-int main(void) {
-  uart_init();
-  model_init(&state);
-  link_send(LINK_READY, answer.bytes, 0);
-  for (;;) {
-    size_t size = 0;
-    const uint8_t kind = link_receive(request.bytes, sizeof request.bytes, &size);
-    const int length = serve(kind, size);
-    if (length < 0) {
-      link_error((link_error_t)-length);
-    } else {
-      link_send(kind, answer.bytes, (size_t)length);
-    }
   }
 }

@@ -2,9 +2,7 @@
 #include "board.h"
 #include "link.h"
 #include "model_pipeline.h"
-#include "stack.h"
-#include "startup.h"
-#include "uart.h"
+#include "serve.h"
 
 #define MOST_SAMPLES 4096 /* bytes of a message */
 
@@ -26,6 +24,10 @@ static union {
   pushed_t pushed;
   uint8_t bytes[sizeof(pushed_t) + sizeof pipeline.BOARD_OUTPUT + BOARD_EVENTS_BYTES];
 } answer;
+
+const program_t program = {request.bytes, sizeof request.bytes, answer.bytes};
+
+void program_begin(void) { model_pipeline_init(&pipeline); }
 
 static void copy(uint8_t *to, const void *from, size_t size) {
   const uint8_t *bytes = from;
@@ -60,40 +62,13 @@ static int push(size_t size, int timed) {
   return (int)(sizeof(pushed_t) + sizeof pipeline.BOARD_OUTPUT + bytes);
 }
 
-/* Serves a request; returns the size of the answer, or a negative link_error_t. */
-static int serve(uint8_t kind, size_t size) {
-  uint32_t used;
+int program_serve(uint8_t kind, size_t size) {
   switch (kind) {
     case LINK_SAMPLES:
       return push(size, 0);
     case LINK_TIMED_SAMPLES:
       return push(size, 1);
-    case LINK_RESET:
-      model_pipeline_init(&pipeline);
-      return 0;
-    case LINK_STACK:
-      used = stack_used();
-      for (int i = 0; i < 4; i++) {
-        answer.bytes[i] = (uint8_t)(used >> (8 * i));
-      }
-      return 4;
     default:
       return -(int)LINK_BAD_KIND;
-  }
-}
-
-int main(void) {
-  uart_init();
-  model_pipeline_init(&pipeline);
-  link_send(LINK_READY, answer.bytes, 0);
-  for (;;) {
-    size_t size = 0;
-    const uint8_t kind = link_receive(request.bytes, sizeof request.bytes, &size);
-    const int length = serve(kind, size);
-    if (length < 0) {
-      link_error((link_error_t)-length);
-    } else {
-      link_send(kind, answer.bytes, (size_t)length);
-    }
   }
 }
