@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgernn.closing import Closing
 from edgernn.errors import InputError
 from edgernn.service import inputs
 from edgernn.service.inputs import QUEUE, Input, Mark
 from edgernn.service.settings import Settings
-from edgernn.sources import Block, Closing
+from edgernn.sources import Block
 from tests.edgernn.tones import FRONT_END
 
 
