@@ -64,7 +64,7 @@ def logs(
     if follow and events:
         raise click.UsageError("--follow is for the journal: `edgernn device watch` follows events")
     with connect(host, ssh_config) as remote:
-        arguments = ["logs", "--name", _only(remote, name), "--lines", str(lines)]
+        arguments = ["logs", "--name", only_service(remote, name), "--lines", str(lines)]
         arguments += ["--events"] if events else []
         arguments += ["--follow"] if follow else []
         _call(remote, arguments, line=click.echo, seconds=None if follow else 180.0)
@@ -80,7 +80,7 @@ def watch(host: str, name: str | None, ssh_config: Path | None, seconds: float |
     from targets.pi.remote import TimeOverError, connect
 
     with connect(host, ssh_config) as remote:
-        arguments = ["ask", "--name", _only(remote, name), "--request", "watch"]
+        arguments = ["ask", "--name", only_service(remote, name), "--request", "watch"]
         try:
             _call(remote, arguments, line=click.echo, seconds=seconds)
         except TimeOverError:
@@ -95,7 +95,7 @@ def reload(host: str, name: str | None, ssh_config: Path | None) -> int:
     from targets.pi.remote import connect
 
     with connect(host, ssh_config) as remote:
-        name = _only(remote, name)
+        name = only_service(remote, name)
         said: list[str] = []
         _call(remote, ["ask", "--name", name, "--request", "reload"], line=said.append)
     changed = [field for line in said for field in json.loads(line).get("reloaded", ())]
@@ -110,7 +110,7 @@ def rollback(host: str, name: str | None, ssh_config: Path | None) -> int:
     from targets.pi.remote import connect
 
     with connect(host, ssh_config) as remote:
-        name = _only(remote, name)
+        name = only_service(remote, name)
         done = _call(remote, ["rollback", "--name", name], tell=_tell, seconds=600.0)
     click.echo(f"{name} runs release {done['release']} again")
     return 0
@@ -124,7 +124,7 @@ def remove(host: str, name: str | None, ssh_config: Path | None, purge: bool) ->
     from targets.pi.remote import connect
 
     with connect(host, ssh_config) as remote:
-        name = _only(remote, name)
+        name = only_service(remote, name)
         arguments = ["remove", "--name", name, *(["--purge"] if purge else [])]
         _call(remote, arguments, tell=_tell, seconds=600.0)
     kept = "" if purge else f"; its state and event log stay in /var/lib/edgernn/{name}"
@@ -142,7 +142,7 @@ def _tell(text: str) -> None:
     click.echo(text, err=True)
 
 
-def _only(remote: Any, name: str | None) -> str:
+def only_service(remote: Any, name: str | None) -> str:
     """The service that is meant where none is named."""
     from edgernn.errors import InputError
 

@@ -18,10 +18,20 @@ _APPEARS = 10.0
 """Seconds that a port may take to come back after its board was flashed."""
 
 
-def check(port: str | None, emulate: Path | None, board: str | None) -> None:
-    """Either a port, or a model file and a board to emulate; `UsageError` otherwise."""
-    if (port is None) == (emulate is None):
-        raise click.UsageError("name the device with --port PORT, or a model with --emulate FILE")
+def check(
+    host: str | None,
+    port: str | None,
+    emulate: Path | None,
+    board: str | None,
+    of_host: tuple[object, ...] = (),
+) -> None:
+    """A host, a port, or a model file and a board to emulate; `UsageError` otherwise."""
+    if sum(one is not None for one in (host, port, emulate)) != 1:
+        raise click.UsageError(
+            "name the device with --port PORT or as USER@HOST, or a model with --emulate FILE"
+        )
+    if host is None and any(of_host):
+        raise click.UsageError("--name and --ssh-config are for a device named as USER@HOST")
     if emulate is not None and board is None:
         raise click.UsageError("--emulate needs a --board; `edgernn targets` lists them")
     if emulate is None and board is not None:

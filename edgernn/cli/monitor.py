@@ -20,37 +20,48 @@ if TYPE_CHECKING:
     from edgernn.link.device import Device
     from edgernn.link.messages import Content, DeviceEvent, Load, Scores
 
-_EVENTS = 8
-_LABELS = 12
-
 
 @click.command()
+@click.argument("host", required=False)
 @click.option("--port", help="Serial port of the device, for example /dev/ttyACM0.")
 @click.option("--baud", default=115_200, show_default=True, help="Its speed.")
 @click.option(
     "--emulate", type=click.Path(path_type=Path), metavar="FILE", help="This model in QEMU instead."
 )
 @click.option("--board", help="With --emulate: the board.")
+@click.option("--name", help="With HOST: the service (default: the only one there).")
+@click.option(
+    "--ssh-config", type=click.Path(path_type=Path), help="With HOST: in place of ~/.ssh/config."
+)
 @click.option("--seconds", type=float, help="End after so long (default: with Ctrl-C).")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines, as where stdout is no terminal.")
 def command(
+    host: str | None,
     port: str | None,
     baud: int,
     emulate: Path | None,
     board: str | None,
+    name: str | None,
+    ssh_config: Path | None,
     seconds: float | None,
     as_json: bool,
 ) -> None:
-    """Show events, scores and load of a device that runs our device program.
+    """Show events, scores and load of a board, or of a service on a Linux device (USER@HOST).
 
     \b
     edgernn monitor --port /dev/ttyACM0
+    edgernn monitor pi@raspberrypi.local
     edgernn monitor --emulate model.tflite --board mps2-an386
     """
     from edgernn.cli.lines import check, connected
     from edgernn.link.messages import Wanted
 
-    check(port, emulate, board)
+    check(host, port, emulate, board, (name, ssh_config))
+    if host is not None:
+        from edgernn.cli.monitor_host import monitor_host
+
+        monitor_host(host, name, ssh_config, seconds, as_json or not sys.stdout.isatty())
+        return
     with connected(port, baud, emulate, board) as device:
         wanted = Wanted.STATUS
         if device.hello.sensor:
@@ -117,7 +128,7 @@ class _Screen:
 
     def __init__(self, device: Device, emulated: bool) -> None:
         self.device, self.emulated = device, emulated
-        self.events: deque[dict[str, Any]] = deque(maxlen=_EVENTS)
+        self.events: deque[dict[str, Any]] = deque(maxlen=8)
         self.scores: Scores | None = None
         self.load: Load | None = None
 
@@ -137,40 +148,19 @@ class _Screen:
         from rich.console import Group
         from rich.text import Text
 
+        from edgernn.cli.monitor_tables import events_table, scores_table
+
         hello = self.device.hello
         title = f"{hello.name} on {hello.board} ({hello.core}), model {hello.model[:12]}"
         parts: list[RenderableType] = [Text(title, style="bold")]
         if self.scores is not None:
-            parts.append(self._scores(self.scores))
+            shown = told(self.device, self.scores)
+            parts.append(scores_table(shown["time"], shown["scores"], bool(hello.labels)))
         if hello.score_unit:
-            parts.append(self._events())
+            parts.append(events_table(self.events))
         if self.load is not None:
             parts.append(self._load(self.load))
         return Group(*parts)
-
-    def _scores(self, scores: Scores) -> RenderableType:
-        from rich.table import Table
-
-        from edgernn.cli.profile import bar
-
-        table = Table("score", "", title=f"at {scores.time_us / 1e6:.2f} s", title_justify="left")
-        found = list(told(self.device, scores)["scores"].items())
-        if len(found) > _LABELS:
-            found = sorted(found, key=lambda item: -item[1])[:_LABELS]
-        for name, value in found:
-            is_share = bool(self.device.hello.labels) and 0 <= value <= 1
-            table.add_row(name, bar(value, 30) if is_share else f"{value:.4g}")
-        return table
-
-    def _events(self) -> RenderableType:
-        from rich.table import Table
-
-        table = Table("event", "score", "from, s", "to, s", title="Events", title_justify="left")
-        for event in reversed(self.events):
-            name = event["label"] + ("" if event["event"] == "on" else " (over)")
-            row = (f"{event[k]:.2f}" for k in ("score", "start", "end"))
-            table.add_row(name, *row)
-        return table
 
     def _load(self, load: Load) -> RenderableType:
         from rich.table import Table

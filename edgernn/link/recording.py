@@ -73,8 +73,17 @@ def _too_slow(hello: Hello, lost: int) -> str:
     )
 
 
-def write_take(hello: Hello, samples: Array, folder: Path, label: str, group: str) -> Path:
+def write_take(
+    hello: Hello,
+    samples: Array,
+    folder: Path,
+    label: str,
+    group: str,
+    times: npt.NDArray[np.int64] | None = None,
+) -> Path:
     """Write a recording as the next take of its label and group, and return where it is.
+
+    `times` are microseconds of each sample, where the device has a clock of its own.
 
     Raises:
         InputError: the label or the group is no name, or the folder cannot be written.
@@ -82,7 +91,7 @@ def write_take(hello: Hello, samples: Array, folder: Path, label: str, group: st
     checked_name("label", label)
     checked_name("group", group)
     sound = hello.sample is not None and hello.sample.dtype == "int16" and hello.sample.size == 1
-    data = _wav(hello, samples) if sound else _csv(hello, samples)
+    data = _wav(hello, samples) if sound else _csv(hello, samples, times)
     target = folder / label
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -128,14 +137,15 @@ def _wav(hello: Hello, samples: Array) -> bytes:
     return memory.getvalue()
 
 
-def _csv(hello: Hello, samples: Array) -> bytes:
+def _csv(hello: Hello, samples: Array, times: npt.NDArray[np.int64] | None) -> bytes:
     """Real values with their times, which give back the same raw samples."""
     assert hello.sample is not None
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = hello.columns or tuple(f"channel_{i}" for i in range(hello.sample.size))
     writer.writerow(["time_us", *columns])
-    times = np.rint(np.arange(len(samples)) * 1e6 / hello.rate).astype(np.int64)
+    if times is None:
+        times = np.rint(np.arange(len(samples)) * 1e6 / hello.rate).astype(np.int64)
     real = hello.sample.real(samples)
     for stamp, row in zip(times.tolist(), real.tolist(), strict=True):
         writer.writerow([stamp, *map(repr, row)])

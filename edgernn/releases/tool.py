@@ -167,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--no-downgrade", action="store_true")
             command.add_argument("--signer", default="")
         elif name == "ask":
-            command.add_argument("--request", choices=("reload", "watch"), required=True)
+            command.add_argument("--request", required=True)
         elif name == "remove":
             command.add_argument("--purge", action="store_true")
         elif name == "logs":
