@@ -247,9 +247,7 @@ _CHECKS: Final[Mapping[str, Check]] = {
     "snapshot_seconds": _number(1, 86_400),
     "users": _list_of(_user),
     "log.bytes": _whole(4096, 1 << 30),
-    "log.sync_seconds": lambda value: (
-        0.0 if value == 0 and value is not False else _number(1, 3600)(value)
-    ),
+    "log.sync_seconds": _sync,
     "view.port": _whole(0, 65_535),
     "view.address": _text,
     "view.token_file": _optional_secret,

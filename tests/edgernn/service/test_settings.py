@@ -108,6 +108,7 @@ def test_a_wrong_value_is_refused_by_name(field: str, value: object) -> None:
         ("log", "bytes", 1),
         ("log", "sync_seconds", -1),
         ("log", "sync_seconds", 0.01),
+        ("log", "sync_seconds", 0.5),
         ("log", "sync_seconds", False),
         ("view", "port", 65536),
         ("view", "port", "80"),
