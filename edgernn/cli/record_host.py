@@ -19,8 +19,8 @@ _TYPES = ("int16", "float64")
 class _Take:
     """What has come of a recording."""
 
-    def __init__(self, host: str, seconds: float, tell: Callable[[float], None]) -> None:
-        self.host, self.seconds, self.tell = host, seconds, tell
+    def __init__(self, host: str, tell: Callable[[float], None]) -> None:
+        self.host, self.tell = host, tell
         self.hello: Hello | None = None
         self.parts: list[npt.NDArray[Any]] = []
         self.times: list[npt.NDArray[np.int64]] = []
@@ -69,7 +69,7 @@ def record_host(
     from edgernn.cli.service_answers import answer
     from edgernn.errors import DeviceError
 
-    take = _Take(host, seconds, tell)
+    take = _Take(host, tell)
     answer(host, name, ssh_config, f"record {seconds:.6f}", take.take)
     if take.hello is None or not take.ended:
         raise DeviceError(f"{host}: the service ended the recording after {take.count:,} samples")

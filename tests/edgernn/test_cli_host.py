@@ -15,8 +15,10 @@ from click.testing import CliRunner
 from edgernn.cli.monitor import command as monitor
 from edgernn.cli.monitor_host import _Screen
 from edgernn.cli.record import command as record
+from edgernn.cli.record_host import _Take
 from edgernn.errors import DeviceError
 from edgernn.frontends.sensor import SensorFrontEnd
+from edgernn.link.messages import LinkError
 from edgernn.recordings import read_recordings
 from edgernn.service.audience import Audience
 from edgernn.service.control import Control
@@ -183,6 +185,18 @@ def test_a_service_that_ends_in_the_middle_leaves_nothing(device, tmp_path):
     assert isinstance(result.exception, DeviceError)
     assert "the input failed" in str(result.exception)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [{"first": 80, "data": "AAA="}, {"first": 0, "data": "A"}, {"first": 0, "data": "AAAA"},
+     {"data": "AAA="}, {"hello": {"rate": 8000.0}}, {"hello": 3}, {"first": 0, "data": 3}],
+)  # fmt: skip
+def test_what_is_no_recording_is_refused(line):
+    take = _Take("pi@device", lambda seconds: None)
+    take.take(Service.hello(type("Sound", (), {"sound": True})))
+    with pytest.raises((DeviceError, LinkError), match=r"no samples|no whole number"):
+        take.take(line)
 
 
 def test_a_service_that_is_not_there_is_named(device):

@@ -80,12 +80,24 @@ def test_what_is_not_for_this_flash_is_refused(parts, says):
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory):
-    """An ELF file that lies where a Pico's program does."""
+    """An ELF file that lies where a Pico's program does; it has a variable that begins as 7."""
     place = dataclasses.replace(
         board("netduinoplus2"), flash_origin=PICO.flash_origin, ram_bytes=PICO.ram_bytes
     )
     path = tmp_path_factory.mktemp("image") / "small.elf"
+    own_file = firmware.own_file
+
+    def with_variable(name):
+        text, was = own_file(name), "code = (uint8_t)error;"
+        if name != "link.c":
+            return text
+        assert was in text
+        head = '#include "uart.h"\n'
+        text = text.replace(was, "code = (uint8_t)((uint32_t)error + seven - 7u);")
+        return text.replace(head, head + "static volatile uint32_t seven = 7;\n")
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(firmware, "own_file", with_variable)
         patch.setattr(firmware, "board", lambda name: place)
         path.write_bytes(firmware.build(step_model("gru", "int8", 4, 8, 3), "pico").data)
     return path
@@ -110,6 +122,7 @@ def test_an_image_with_variables_is_copied_to_where_the_flash_has_them(
     size = sum(len(content) for _, content in loaded.loaded)
     flash = b"".join(content for _, content in sorted(loaded.loaded))
     assert bytes(memory[begin + i] for i in range(size)) == flash
+    assert memory[loaded.symbols["data_image"].address] == 7
     assert memory[begin + 4] | memory[begin + 5] << 8 == (
         (loaded.symbols["reset_handler"].address + 1) & 0xFFFF
     )
