@@ -1,9 +1,10 @@
 """Recipes for sensors on people and weeks that they never saw, beside what others would do.
 
 Wrist activity: frames of people who were not trained on, float and quantized as it streams, beside
-scikit-learn on statistics of windows. Machine temperature: labelled anomalies found and false
-alarms a month, with a threshold from the first week; and readings an hour ahead, beside
-persistence and the same time yesterday.
+scikit-learn on statistics of windows, as long as is best for people that it was not fitted to among
+those trained on. Machine temperature: labelled anomalies found and false alarms a month, with a
+threshold from the first week; and readings an hour ahead, beside persistence and the same time
+yesterday. Each fold and seed is told, and the JSON written, as soon as it is known.
 
     python benchmarks/sensors.py --data ../shared/data [--folds 3] [--only activity] [--json FILE]
 """
@@ -14,7 +15,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,12 @@ from edgernn.errors import EdgernnError
 
 WEEK = 7 * 86400.0
 TASKS = ("activity", "anomaly", "forecast")
-BASELINE_WINDOW = 25
-"""Frames: a second, the best of 1, 2 and 3 seconds."""
+WINDOWS = (25, 50, 100, 200)
+"""Frames of a baseline: 1, 2, 4 and 8 seconds."""
+LATER = 12
+"""Frames behind the present that the second kind of baselines sees: half a second."""
+
+Result = dict[str, Any]
 
 Told = Callable[[int, int, str], None]
 
@@ -66,7 +71,7 @@ def float_model(made: Any, calibration: Sequence[Any]) -> Any:
 
 def activity(
     data: Path, folder: Path, told: Told, folds: int, epochs: int | None
-) -> dict[str, Any]:
+) -> Iterator[Result]:
     """Every fold leaves out other people; each of them is judged once if all folds are run."""
     from converters.training.recipes.activity import example
     from edgernn import frontends
@@ -77,6 +82,7 @@ def activity(
     people = sorted({path.name[:3] for path in data.glob("s*_sw.csv")})
     order = np.random.default_rng(0).permutation(people).tolist()
     totals: dict[str, Tally] = {}
+    lengths: dict[str, list[float]] = {}
     for fold in range(folds):
         test = sorted(order[fold :: max(2, folds)])
         made, recordings = trained(
@@ -91,67 +97,105 @@ def activity(
         front_end, names = frontends.read(model.metadata.front_end), model.labels
         judged = [one for one in recordings if one.group in test]
         learned = [one for one in recordings if one.group not in test]
-        known = [example(one, front_end, names) for one in learned]
-        exact = float_model(made, [one.frames for one in known[:8]])
+        known = [(one.group, example(one, front_end, names)) for one in learned]
+        exact = float_model(made, [one.frames for _, one in known[:8]])
         runs = {
             "float": FloatRun(exact, model, "auto"),
             "quantized": QuantizedRun(model, fastest(model)),
         }
         found = {name: frames.judge(run, model, judged) for name, run in runs.items()}
         unknown = [(one.group, example(one, front_end, names)) for one in judged]
-        found |= windowed_baselines(known, unknown, names)
+        for name, (tally, window) in windowed_baselines(known, unknown, names).items():
+            found[name] = tally
+            lengths.setdefault(name, []).append(window / front_end.frame_rate)
         for name, tally in found.items():
             total = totals.setdefault(name, Tally(names))
             for group, counts in tally._counts.items():
                 total._counts[group] = total._counts.get(group, 0) + counts
-    return {
-        "people": len(next(iter(totals.values())).to_dict(True)["groups"]),
-        "parameters": made.document["parameters"],
-        "bytes": len(model.data),
-        "precision": made.document["precision"],
-        "frames": {name: tally.to_dict(macro_f1=True) for name, tally in totals.items()},
-    }
+        yield {
+            "folds": fold + 1,
+            "people": len(next(iter(totals.values())).to_dict(True)["groups"]),
+            "parameters": made.document["parameters"],
+            "bytes": len(model.data),
+            "precision": made.document["precision"],
+            "baseline_seconds": lengths,
+            "frames": {name: tally.to_dict(macro_f1=True) for name, tally in totals.items()},
+        }
+
+
+People = Sequence[tuple[str, Any]]
+"""Who, and an `Example` of what they did."""
 
 
 def windowed_baselines(
-    known: Sequence[Any], unknown: Sequence[tuple[str, Any]], names: Sequence[str]
-) -> dict[str, Any]:
-    """Mean, deviation, extremes and mean change of the last second; and of a second around."""
+    known: People, unknown: People, names: Sequence[str]
+) -> dict[str, tuple[Any, int]]:
+    """What classifiers say of the last seconds, and of as long a time that ends a little later.
+
+    With the frames of each one's window: the best of last seconds for a third of the known people.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
-    from edgernn.evaluation.tally import Tally
-
-    makers = {
+    makers: dict[str, Callable[[], Any]] = {
         "random forest": lambda: RandomForestClassifier(
-            200, class_weight="balanced", min_samples_leaf=2, random_state=0
+            200, class_weight="balanced", min_samples_leaf=2, random_state=0, n_jobs=1
         ),
         "gradient boosting": lambda: HistGradientBoostingClassifier(
             class_weight="balanced", random_state=0
         ),
     }
+    people = sorted({group for group, _ in known})
+    fitted_to = [one for one in known if people.index(one[0]) % 3]
+    chosen_by = [one for one in known if not people.index(one[0]) % 3]
     found = {}
-    for late in (0, BASELINE_WINDOW // 2):
-        x = np.concatenate([windows(one.frames, late)[::2] for one in known])
-        y = np.concatenate([one.truth[::2] for one in known])
-        for name, make in makers.items():
-            fitted = make().fit(x[y >= 0], y[y >= 0])
-            tally = Tally(names)
-            for group, one in unknown:
-                said = fitted.predict(windows(one.frames, late))
-                tally.add(group, one.truth[one.truth >= 0], said[one.truth >= 0])
-            found[name + (", half a second later" if late else "")] = tally
+    for name, make in makers.items():
+        scores = {
+            window: baseline(make(), fitted_to, chosen_by, names, window, 0, every=4).macro_f1
+            for window in WINDOWS
+        }
+        window = max(WINDOWS, key=scores.__getitem__)
+        for late, words in ((0, ""), (LATER, ", half a second later")):
+            tally = baseline(make(), known, unknown, names, window, late, every=2)
+            found[name + words] = (tally, window)
     return found
 
 
-def windows(frames: Any, late: int) -> Any:
-    """Statistics `(n, 5 F)` of the window that ends with each frame, or `late` frames after it."""
-    padded = np.pad(frames, [(BASELINE_WINDOW - 1 - late, late), (0, 0)], "edge")
-    views = np.lib.stride_tricks.sliding_window_view(padded, BASELINE_WINDOW, axis=0)
+def baseline(
+    classifier: Any,
+    known: People,
+    unknown: People,
+    names: Sequence[str],
+    window: int,
+    late: int,
+    every: int,
+) -> Any:
+    """What a classifier that is fitted to every so many frames of the known says of the others."""
+    from edgernn.evaluation.tally import Tally
+
+    x = np.concatenate([windows(one.frames, window, late)[::every] for _, one in known])
+    y = np.concatenate([one.truth[::every] for _, one in known])
+    fitted = classifier.fit(x[y >= 0], y[y >= 0])
+    tally = Tally(names)
+    for group, one in unknown:
+        said = fitted.predict(windows(one.frames, window, late))
+        tally.add(group, one.truth[one.truth >= 0], said[one.truth >= 0])
+    return tally
+
+
+def windows(frames: Any, window: int, late: int) -> Any:
+    """Statistics `(n, 5 F)` of the window that ends with each frame, or `late` frames after it.
+
+    Mean, deviation, extremes and mean change.
+    """
+    padded = np.pad(frames, [(window - 1 - late, late), (0, 0)], "edge")
+    views = np.lib.stride_tricks.sliding_window_view(padded, window, axis=0)
     change = np.abs(np.diff(views, axis=2)).mean(2)
     return np.concatenate([views.mean(2), views.std(2), views.min(2), views.max(2), change], axis=1)
 
 
-def anomaly(data: Path, folder: Path, told: Told, seeds: int, epochs: int | None) -> dict[str, Any]:
+def anomaly(
+    data: Path, folder: Path, told: Told, seeds: int, epochs: int | None
+) -> Iterator[Result]:
     """Learned from the first week, threshold from the same; judged on all that comes later."""
     from edgernn.evaluation import anomalies
     from edgernn.evaluation.runs import fastest
@@ -176,10 +220,12 @@ def anomaly(data: Path, folder: Path, told: Told, seeds: int, epochs: int | None
         result = anomalies.judge(alarms, recording.spans, recording.seconds, WEEK)
         threshold = float(model.metadata.detector["threshold"])
         found.append({"seed": seed, **anomalies.to_dict([result], threshold)})
-    return {"learned_days": 7, "runs": found, "bytes": len(model.data)}
+        yield {"learned_days": 7, "runs": found, "bytes": len(model.data)}
 
 
-def forecast(data: Path, folder: Path, told: Told, epochs: int | None) -> dict[str, Any]:
+def forecast(
+    data: Path, folder: Path, told: Told, seeds: int, epochs: int | None
+) -> Iterator[Result]:
     """Trained on the first 60 %, the last 30 % judged."""
     from converters.training.recipes import series
     from edgernn import frontends
@@ -187,18 +233,23 @@ def forecast(data: Path, folder: Path, told: Told, epochs: int | None) -> dict[s
     from edgernn.evaluation.runs import FloatRun, QuantizedRun, fastest
 
     table = data / "machine_temperature.csv"
-    fit = {"epochs": epochs} if epochs else {}
-    made, recordings = trained("forecast", table, folder / "forecast", told, fit=fit)
-    model = made.converted
-    front_end = frontends.read(model.metadata.front_end)
-    exact = float_model(made, [series.frames_of(front_end, recordings)[0][:2000]])
-    horizon = forecasts.Horizon((0,), made.document["horizon_seconds"], after=0.7)
-    runs = [QuantizedRun(model, fastest(model)), FloatRun(exact, model, "auto")]
-    errors = forecasts.errors(runs, front_end, recordings, horizon)
-    return {**forecasts.to_dict(errors, horizon, "deg F"), "bytes": len(model.data)}
+    found = []
+    for seed in range(seeds):
+        fit = {"seed": seed, **({"epochs": epochs} if epochs else {})}
+        made, recordings = trained(
+            "forecast", table, folder / f"forecast{seed}", part_of(told, seed, seeds), fit=fit
+        )
+        model = made.converted
+        front_end = frontends.read(model.metadata.front_end)
+        exact = float_model(made, [series.frames_of(front_end, recordings)[0][:2000]])
+        horizon = forecasts.Horizon((0,), made.document["horizon_seconds"], after=0.7)
+        runs = [QuantizedRun(model, fastest(model)), FloatRun(exact, model, "auto")]
+        errors = forecasts.errors(runs, front_end, recordings, horizon)
+        found.append({"seed": seed, **forecasts.to_dict(errors, horizon, "deg F")})
+        yield {"runs": found, "bytes": len(model.data)}
 
 
-def show(found: dict[str, Any], console: Console) -> None:
+def show(found: Result, console: Console) -> None:
     if "activity" in found:
         one = found["activity"]
         table = Table(
@@ -210,7 +261,9 @@ def show(found: dict[str, Any], console: Console) -> None:
         for name, result in one["frames"].items():
             worst = min(_accuracy(group) for group in result["groups"].values())
             numbers = (result["accuracy"], result["macro_f1"], worst)
-            table.add_row(name, *(f"{100 * number:.1f}" for number in numbers))
+            seconds = one["baseline_seconds"].get(name, [])
+            words = f" ({', '.join(f'{s:.0f}' for s in seconds)} s)" if seconds else ""
+            table.add_row(name + words, *(f"{100 * number:.1f}" for number in numbers))
         console.print(table)
     if "anomaly" in found:
         table = Table(title="Machine temperature: learned from the first 7 days, judged after them")
@@ -234,13 +287,20 @@ def show(found: dict[str, Any], console: Console) -> None:
             )
         console.print(table)
     if "forecast" in found:
-        one = found["forecast"]
-        table = Table(title=f"Temperature an hour ahead, last 30 % ({one['count']:,} readings)")
-        for column in ("by", f"mean error, {one['unit']}", "root mean square"):
+        runs = found["forecast"]["runs"]
+        table = Table(title=f"Temperature an hour ahead, last 30 % ({runs[0]['count']:,} readings)")
+        for column in ("by", "seed", f"mean error, {runs[0]['unit']}", "root mean square"):
             table.add_column(column, justify="left" if column == "by" else "right")
-        for name in one["mae"]:
-            table.add_row(name, f"{one['mae'][name]:.3f}", f"{one['rmse'][name]:.3f}")
+        for run in runs:
+            for name in ("quantized", "float"):
+                _add(table, name, str(run["seed"]), run)
+        for name in ("persistence", "seasonal"):
+            _add(table, name, "", runs[0])
         console.print(table)
+
+
+def _add(table: Table, name: str, seed: str, run: Result) -> None:
+    table.add_row(name, seed, f"{run['mae'][name]:.3f}", f"{run['rmse'][name]:.3f}")
 
 
 def _accuracy(group: Any) -> float:
@@ -252,11 +312,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", choices=TASKS, action="append")
     parser.add_argument("--folds", type=int, default=3, help="of the people; each trains once")
-    parser.add_argument("--seeds", type=int, default=3, help="of the anomaly recipe")
+    parser.add_argument("--seeds", type=int, help="5 of the anomaly, 3 of the forecast recipe")
     parser.add_argument("--epochs", type=int, help="fewer, for a quick look")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    found: dict[str, Any] = {}
+    found: Result = {}
+    motion, machine = given.data / "activity", given.data / "machine-temperature"
+    console = Console()
     try:
         with tempfile.TemporaryDirectory() as name, Progress(console=Console(stderr=True)) as bar:
             folder = Path(name)
@@ -267,19 +329,18 @@ def main() -> None:
                     bar.update(row, completed=done, total=total)
 
                 if task == "activity":
-                    data = given.data / "activity"
-                    found[task] = activity(data, folder, told, given.folds, given.epochs)
+                    results = activity(motion, folder, told, given.folds, given.epochs)
                 elif task == "anomaly":
-                    data = given.data / "machine-temperature"
-                    found[task] = anomaly(data, folder, told, given.seeds, given.epochs)
+                    results = anomaly(machine, folder, told, given.seeds or 5, given.epochs)
                 else:
-                    data = given.data / "machine-temperature"
-                    found[task] = forecast(data, folder, told, given.epochs)
+                    results = forecast(machine, folder, told, given.seeds or 3, given.epochs)
+                for result in results:
+                    found[task] = result
+                    show({task: result}, console)
+                    if given.json:
+                        given.json.write_text(json.dumps(found, indent=2))
     except EdgernnError as error:
         sys.exit(f"error: {error}")
-    show(found, Console())
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=2))
 
 
 if __name__ == "__main__":

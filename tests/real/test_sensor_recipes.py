@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from converters.training.data import read_data
-from converters.training.recipes import activity, forecast
+from converters.training.recipes import activity, anomaly, forecast
 from converters.training.settings import resolve
 from edgernn import frontends
-from edgernn.evaluation import forecasts, frames
+from edgernn.evaluation import anomalies, forecasts, frames
 from edgernn.evaluation.runs import QuantizedRun, fastest
 
 DATA = Path(os.environ.get("EDGERNN_DATA", Path(__file__).parents[2] / "../shared/data"))
@@ -50,3 +50,18 @@ def test_an_hour_ahead_is_better_known_than_that_all_stays_as_it_is(tmp_path):
     for kind in ("mae", "rmse"):
         assert found[kind]["quantized"] < 0.99 * found[kind]["persistence"]
         assert found[kind]["persistence"] < found[kind]["seasonal"]
+
+
+def test_all_anomalies_are_found_without_a_look_at_their_labels(tmp_path):
+    table = DATA / "machine-temperature" / "machine_temperature.csv"
+    given = {"data": str(table), "output": str(tmp_path)}
+    settings = resolve("anomaly", None, given)
+    (recording,) = read_data(settings)
+    made = anomaly.train(settings, [recording])
+    later = (1 - settings.split.test) * recording.seconds
+    assert all(span.start > later for span in recording.spans)  # learned from what is normal
+    events = anomalies.alarms(made.converted, recording, fastest(made.converted))
+    found = anomalies.judge(events, recording.spans, recording.seconds, later)
+    assert len(found.windows) == 4
+    assert None not in found.first_alarms
+    assert found.false_alarms <= 4
