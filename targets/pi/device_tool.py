@@ -113,7 +113,7 @@ def _explain(code: int, errors: str) -> str:
             "docs/raspberry-pi.md"
         )
     if code == 127:
-        return f"{said}; install it there: sudo apt install python3 python3-venv python3-pip"
+        return f"{said}; install it there: sudo apt install python3 python3-pip"
     return said.removeprefix("edgernn: ")
 
 
