@@ -14,7 +14,11 @@ from edgernn.configuration import read_configuration
 from edgernn.errors import InputError
 
 RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
-    "keyword": {"architecture": "spectral-m", "front_end": {"kind": "audio"}},
+    "keyword": {
+        "architecture": "spectral-m",
+        "front_end": {"kind": "audio"},
+        "fit": {"weight_decay": 0.02},
+    },
     "activity": {
         "architecture": "crnn-m",
         "front_end": {"kind": "sensor"},

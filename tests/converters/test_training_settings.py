@@ -54,7 +54,8 @@ def test_flags_change_the_file_and_the_file_the_recipe(toml, tmp_path):
     )
     assert settings.data == str((tmp_path / "digits").resolve())
     assert settings.front_end == {**RECIPES["keyword"]["front_end"], "bands": 32}
-    assert settings.fit == FitSettings(epochs=7, learning_rate=1)
+    own = {**RECIPES["keyword"]["fit"], "epochs": 7, "learning_rate": 1}
+    assert settings.fit == FitSettings(**own)
     assert settings.split == SplitSettings(validation=0.1, test=("jackson",))
     assert (settings.architecture, settings.keywords) == ("lstm-s", ("seven", "nine"))
     assert settings.augmentation == {"noise": [5, 20]}
