@@ -177,6 +177,8 @@ def test_memory_is_read_from_the_autocorrelation():
     noise = np.random.default_rng(0).normal(size=(4000, 2))
     assert series.memory_of([noise], 100).independent == 1
     assert series.memory_of([np.ones((50, 1))], 10) == (1, 1)
+    rising = series.memory_of([np.arange(9000.0)[:, np.newaxis]], anomaly.FARTHEST)
+    assert max(rising) <= 1024  # what a detector takes
 
 
 def test_the_later_part_judges(readings):

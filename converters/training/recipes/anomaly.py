@@ -35,6 +35,8 @@ AVERAGE: Final = 3
 """Readings that are averaged into a frame."""
 LONGEST: Final = 0.25
 """Of the longest stretch that is learned from: the horizon at most, where none is given."""
+FARTHEST: Final = 511
+"""Frames, the same: the average over twice as many is what a detector holds at most."""
 MINIMUM: Final = 4
 """Frames above the threshold before it is an alarm: a short dip is none."""
 MERGE: Final = 4
@@ -76,7 +78,8 @@ def train(
     learned = series.frames_of(front_end, parts.train)
     normal = series.joined(parts.train, parts.validation)
     usual = series.frames_of(front_end, normal)
-    memory = series.memory_of(usual, int(LONGEST * max(map(len, learned))))
+    longest = min(FARTHEST, int(LONGEST * max(map(len, learned))))
+    memory = series.memory_of(usual, longest)
     horizon = max(1, round(settings.horizon * rate)) if settings.horizon else memory.forgotten
     batches = series.stretches(settings, learned, horizon, rate, (WINDOW, WARMUP))
     model, twin = series.networks(settings, learned[0].shape[1], residual=False)
