@@ -62,30 +62,13 @@ def logs(
     from targets.pi.remote import connect
 
     if follow and events:
-        raise click.UsageError("--follow is for the journal: `edgernn device watch` follows events")
+        raise click.UsageError("--follow is for the journal: `edgernn monitor` follows events")
     with connect(host, ssh_config) as remote:
         arguments = ["logs", "--name", only_service(remote, name), "--lines", str(lines)]
         arguments += ["--events"] if events else []
         arguments += ["--follow"] if follow else []
         _call(remote, arguments, line=click.echo, seconds=None if follow else 180.0)
     return 0
-
-
-@command.command()
-@_common(name=True)
-@click.option("--seconds", type=float, help="End after so long (default: with Ctrl-C).")
-def watch(host: str, name: str | None, ssh_config: Path | None, seconds: float | None) -> int:
-    """Print scores, events and the load as they come, as JSON lines (docs/service.md)."""
-    from edgernn.errors import DeviceError
-    from targets.pi.remote import TimeOverError, connect
-
-    with connect(host, ssh_config) as remote:
-        arguments = ["ask", "--name", only_service(remote, name), "--request", "watch"]
-        try:
-            _call(remote, arguments, line=click.echo, seconds=seconds)
-        except TimeOverError:
-            return 0
-    raise DeviceError(f"{host}: the service ended")
 
 
 @command.command()

@@ -58,10 +58,6 @@ class Reply:
     """What it wrote to stderr."""
 
 
-class TimeOverError(DeviceError):
-    """A command did not end in the time that it had."""
-
-
 class Remote:
     """A connection: `with connect("pi@host") as remote: remote.run([...])`."""
 
@@ -86,8 +82,7 @@ class Remote:
         It is ended when `line` raises, or after `seconds`.
 
         Raises:
-            DeviceError: the connection failed or was lost.
-            TimeOverError: the time was over.
+            DeviceError: the connection failed or was lost, or the time was over.
         """
         process = subprocess.Popen(
             self.command(*words),
@@ -124,7 +119,7 @@ class Remote:
                 process.wait()
         errors = b"".join(said).decode("utf-8", "replace").strip()
         if late.is_set():
-            raise TimeOverError(f"{self.host}: no end after {seconds:g} seconds")
+            raise DeviceError(f"{self.host}: no end after {seconds:g} seconds")
         if code == 255 or code < 0:  # ssh's own; nothing of ours ends with it
             raise DeviceError(f"{self.host}: {explain(errors)}")
         return Reply(code, errors)

@@ -104,8 +104,8 @@ def test_events_are_those_of_the_event_log(deployed, run):
 
 
 def test_watching_shows_scores_events_and_the_load(deployed, run):
-    done = run("device", "watch", "pi", "--name", "tones", "--seconds", "4")
-    assert done.return_value == 0
+    done = run("monitor", "pi", "--name", "tones", "--seconds", "4", "--json")
+    assert done.exception is None
     hello, *lines = map(json.loads, done.stdout.splitlines())
     assert hello["hello"]["release"] == deployed.release
     assert {"b", "d"} >= {line["label"] for line in lines if "event" in line}
