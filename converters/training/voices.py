@@ -49,10 +49,7 @@ def spoken(
         MissingDependencyError: the voices are not installed.
         InputError: there is no such language, or a label has nothing to say.
     """
-    if find_spec("espeakng_loader") is None:
-        raise MissingDependencyError(
-            "voices are those of espeak-ng: run `pip install 'edgernn[voices]'`"
-        )
+    accents(language)
     request = json.dumps([list(labels), language, rate, seed, count])
     command = [sys.executable, "-m", "converters.training.voices"]
     ran = subprocess.run(command, input=request.encode(), capture_output=True, check=False)
@@ -64,6 +61,38 @@ def spoken(
     return {label: takes[i * count : (i + 1) * count] for i, label in enumerate(labels)}
 
 
+def accents(language: str) -> list[str]:
+    """Voices of a language, by their files.
+
+    Raises:
+        MissingDependencyError: the voices are not installed.
+        InputError: there is no such language.
+    """
+    if find_spec("espeakng_loader") is None:
+        raise MissingDependencyError(
+            "voices are those of espeak-ng: run `pip install 'edgernn[voices]'`"
+        )
+    found, known = [], set()
+    folder = _data() / "lang"
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        lines = path.read_text(errors="replace").splitlines()
+        name = next((line.split()[1] for line in lines if line.startswith("language ")), "")
+        known.add(name)
+        if name == language or name.startswith(f"{language}-"):
+            found.append(f"{path.parent.name}/{path.name}")
+    if not found:
+        raise InputError(
+            f"no voices for '{language}': use one of {', '.join(sorted(known - {''}))}"
+        )
+    return found
+
+
+def _data() -> Path:
+    import espeakng_loader
+
+    return Path(espeakng_loader.get_data_path())
+
+
 _SAID: Final = "edgernn.errors.InputError: "
 
 
@@ -72,11 +101,11 @@ def _answer() -> None:
     labels, language, rate, seed, count = json.load(sys.stdin)
     takes = []
     voice = _Espeak()
-    accents, speakers = voice.accents(language), voice.speakers()
+    voices, speakers = accents(language), voice.speakers()
     for index, label in enumerate(labels):
         random = np.random.default_rng([seed, index])
         for _ in range(count):
-            name = f"{random.choice(accents)}+{random.choice(speakers)}"
+            name = f"{random.choice(voices)}+{random.choice(speakers)}"
             pace, pitch = int(random.integers(*_PACE)), int(random.integers(*_PITCH))
             takes.append(_at(rate, voice.say(label.replace("_", " "), name, pace, pitch), label))
     lengths = [len(take) for take in takes]
@@ -104,9 +133,8 @@ class _Espeak:
     def __init__(self) -> None:
         import espeakng_loader
 
-        self._data = Path(espeakng_loader.get_data_path())
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
-        path = str(self._data).encode()
+        path = str(_data()).encode()
         if self._library.espeak_Initialize(self._SYNCHRONOUS, 0, path, 0) != self.RATE:
             raise InputError("espeak-ng did not start: install espeakng-loader anew")
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # or it is seeded with the time
@@ -122,22 +150,9 @@ class _Espeak:
             self._heard.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0
 
-    def accents(self, language: str) -> list[str]:
-        """Voices of a language, by their files."""
-        found, known = [], set()
-        for path in sorted((self._data / "lang").rglob("*")):
-            lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
-            spoken = [line.split()[1] for line in lines if line.startswith("language ")]
-            known.update(spoken[:1])
-            if any(one == language or one.startswith(f"{language}-") for one in spoken[:1]):
-                found.append(f"{path.parent.name}/{path.name}")
-        if not found:
-            raise InputError(f"no language '{language}': use one of {', '.join(sorted(known))}")
-        return found
-
     def speakers(self) -> list[str]:
         """Variants of a voice that sound like people."""
-        names = sorted(path.name for path in (self._data / "voices" / "!v").iterdir())
+        names = sorted(path.name for path in (_data() / "voices" / "!v").iterdir())
         return [name for name in names if not name.lower().startswith(_ODD) and " " not in name]
 
     def say(self, text: str, voice: str, pace: int, pitch: int) -> Samples:

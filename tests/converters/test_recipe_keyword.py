@@ -98,6 +98,11 @@ def test_a_word_is_to_be_said_when_it_ends():
         assert (made.weights[start:end] == 1.0).all()
 
 
+def test_a_language_without_voices_is_told_before_anything_is_begun(tmp_path):
+    with pytest.raises(InputError, match="no voices for 'xx'"):
+        keyword.plan(settings(tmp_path / "new", voices="xx"), CLIPS)
+
+
 def test_at_the_half_of_a_word_it_or_nothing_is_to_be_said():
     made = section(words(), FRONT_END, QUIET, np.random.default_rng(0))
     for end in np.flatnonzero(np.diff((made.classes > 0).astype(int)) == 1):

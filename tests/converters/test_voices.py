@@ -56,7 +56,7 @@ def test_the_rate_is_the_one_asked_for(takes):
 @pytest.mark.parametrize(
     ("labels", "language", "named"),
     [
-        (["7"], "nowhere", "no language 'nowhere': use one of"),
+        (["7"], "nowhere", "no voices for 'nowhere': use one of"),
         (["__"], "en", "'__' cannot be said"),
     ],
 )

@@ -22,7 +22,7 @@ from converters.training.fitting import Progress, deterministic, fit
 from converters.training.outcome import Trained, write
 from converters.training.plan import Plan
 from converters.training.settings import CHECKPOINT, Settings
-from converters.training.voices import spoken
+from converters.training.voices import accents, spoken
 from converters.training.words import BACKGROUND, Words, WordStreams, section, varied
 from edgernn.errors import InputError
 from edgernn.frontends import read
@@ -111,6 +111,8 @@ def plan(settings: Settings, recordings: Sequence[Labelled]) -> Plan:
         InputError: the recordings or the settings do not fit.
     """
     task = task_of(settings, recordings, front_end_of(settings, recordings))
+    if settings.voices:
+        accents(settings.voices)  # that there are any, before anything is begun
     return Plan(task.front_end, task.parts, len(task.labels), task.labels)
 
 
