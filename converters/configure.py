@@ -22,15 +22,19 @@ def configure(
     model: Model,
     front_end: FrontEnd | Configuration | None = None,
     detector: Configuration | None = None,
+    *,
+    delay: int = 0,
 ) -> Model:
     """The model with another front end or detector; an empty configuration removes one.
+
+    `delay` is how many frames late it was trained to answer, beyond the latency that it has.
 
     Raises:
         InputError: a field is wrong, or the parts do not fit the model or each other.
     """
-    if front_end is None and detector is None:
+    if front_end is None and detector is None and not delay:
         return model
-    document = model.metadata
+    document = replace(model.metadata, latency=model.metadata.latency + delay)
     for name, given in (("front end", front_end), ("detector", detector)):
         if isinstance(given, Mapping):
             _check_json(name, given)

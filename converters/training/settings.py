@@ -22,6 +22,7 @@ RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "activity": {
         "architecture": "crnn-m",
         "front_end": {"kind": "sensor"},
+        "delay": 0.5,
         "fit": {"batch": 32, "epochs": 45, "learning_rate": 5e-3},
     },
     "anomaly": {
@@ -119,6 +120,7 @@ class Settings:
         voices: language in which synthetic voices say the labels as well, such as `en`; none if
             empty.
         horizon: seconds ahead of a forecast; 0 for the recipe's own.
+        delay: seconds by which activities are told late, so that what comes next helps to tell.
         precision: of the conversion.
         target: the core that costs are told for.
     """
@@ -140,6 +142,7 @@ class Settings:
     keywords: tuple[str, ...] = ()
     voices: str = ""
     horizon: float = 0.0
+    delay: float = 0.0
     precision: str = "auto"
     target: str = "cortex-m4"
 
@@ -148,6 +151,10 @@ class Settings:
             raise InputError(f"precision '{self.precision}' is not one of {', '.join(known)}")
         if not 0 <= self.horizon <= 86_400 * 366:
             raise InputError(f"horizon is {self.horizon:g} and must be 0 seconds to a year")
+        if not 0 <= self.delay <= 60:
+            raise InputError(f"delay is {self.delay:g} and must be 0 to 60 seconds")
+        if self.delay and self.recipe != "activity":
+            raise InputError(f"delay is for activities: the recipe '{self.recipe}' has none")
         if self.voices and self.recipe != "keyword":
             raise InputError(f"voices say words: the recipe '{self.recipe}' has none")
         object.__setattr__(self, "name", self.name or self.recipe)

@@ -11,6 +11,7 @@ from converters.training.augment.motion import MotionAugmentation
 from converters.training.recipes import activity, anomaly, forecast, series
 from converters.training.settings import resolve
 from edgernn.errors import InputError
+from edgernn.evaluation.frames import latency_of
 from edgernn.labelled import read_labelled
 
 COLUMNS = "x_acc,y_acc,z_acc,x_gyro,y_gyro,z_gyro"
@@ -82,6 +83,7 @@ def wrist(motion, tmp_path_factory):
         architecture="gru-s",
         precision="int16x8",
         split={"test": ["dan"], "validation": ["cid"]},
+        delay=0.4,
         detector={"window": 1.0, "minimum": 0.2},
         fit={"epochs": 16, "batch": 8, "learning_rate": 0.01, "window": 1.0},
         augmentation={"rotation": 10.0},
@@ -99,8 +101,27 @@ def test_an_activity_is_told_by_the_streamed_model(wrist):
     assert [event.label for event in events if event.phase == "on"] == ["rest", "shake"]
     said = np.concatenate([one.real for one in heard]).argmax(axis=1)
     times = (np.concatenate([one.times for one in heard]) - recording.times[0]) / 1e6
+    late = latency_of(model)
+    assert late == pytest.approx(0.4, abs=0.02)
+    times -= late  # what it says is for a moment before
     sure = (np.abs(times - 3.0) > 0.4) & (times > 0.3)
     assert np.mean(said[sure] == (times[sure] > 3.0)) > 0.97
+    assert np.mean(said[(times > 3.0 - late) & (times < 3.0)]) < 0.5  # not at once
+
+
+@pytest.mark.parametrize("late", [0, 1, 7, 10_000])
+def test_activities_are_told_late_by_so_many_frames(motion, late):
+    settings = resolve("activity", None, {"data": str(motion), "pattern": "{group}_{take}"})
+    recording = read_labelled(motion, front_end=settings.front_end, pattern=settings.pattern)[0]
+    front_end = activity.front_end_of(settings)
+    prompt = activity.example(recording, front_end, ["rest", "shake"])
+    made = activity.example(recording, front_end, ["rest", "shake"], late)
+    np.testing.assert_array_equal(made.frames, prompt.frames)
+    assert len(made.truth) == len(made.frames)
+    assert (made.truth[:late] == -1).all()
+    np.testing.assert_array_equal(
+        made.truth[late:], prompt.truth[: max(0, len(prompt.truth) - late)]
+    )
 
 
 @pytest.mark.slow

@@ -104,6 +104,8 @@ def test_a_file_with_something_unknown(toml, text, wrong):
         ({"fit": {"clip_norm": -1}}, "fit: clip_norm is -1 and must be 0"),
         ({"precision": "int4"}, "precision 'int4' is not one of auto, int8"),
         ({"horizon": -5}, "horizon is -5 and must be 0 seconds"),
+        ({"delay": 0.5}, "delay is for activities: the recipe 'keyword' has none"),
+        ({"delay": -1}, "delay is -1 and must be 0 to 60 seconds"),
         ({"name": "a/b"}, "name 'a/b' is of files"),
         ({"recipe": "anomaly"}, "the file is for the recipe 'anomaly', not 'keyword'"),
     ],

@@ -76,8 +76,9 @@ def train(
     front_end = front_end_of(settings)
     names = classes(recordings)
     parts = parts_of(settings, recordings)
-    learned = [example(one, front_end, names) for one in parts.train]
-    judged = [example(one, front_end, names) for one in parts.validation]
+    late = round(settings.delay * front_end.frame_rate)
+    learned = [example(one, front_end, names, late) for one in parts.train]
+    judged = [example(one, front_end, names, late) for one in parts.validation]
     architecture, rows = find(settings.architecture), settings.fit.batch
     batches = Streams(
         tuple(learned),
@@ -105,7 +106,7 @@ def train(
     converted = convert(
         model, [one.frames for one in learned], precision=settings.precision, labels=names
     )
-    converted = configure(converted, front_end, {**VOTE, **settings.detector})
+    converted = configure(converted, front_end, {**VOTE, **settings.detector}, delay=late)
     facts = {
         "labels": list(names),
         **described(settings, parts, "--task", "frames"),
@@ -148,13 +149,17 @@ def front_end_of(settings: Settings) -> SensorFrontEnd:
     return replace(front_end, stages=stages)
 
 
-def example(recording: Labelled, front_end: SensorFrontEnd, names: Sequence[str]) -> Example:
-    """A recording's frames, with what is true at each."""
+def example(
+    recording: Labelled, front_end: SensorFrontEnd, names: Sequence[str], late: int = 0
+) -> Example:
+    """A recording's frames, with what was true `late` frames before each."""
     frames = front_end.stream().push(recording.samples, recording.times)
     if not len(frames):
         raise InputError(f"{recording.name}: is too short for a single frame")
     real = (frames.features * front_end.scale).astype(np.float32)
-    return Example(real, labels_of_frames(recording, frames, names))
+    truth = labels_of_frames(recording, frames, names)
+    known = truth[: max(0, len(truth) - late)]
+    return Example(real, np.concatenate([np.full(len(truth) - len(known), -1), known]))
 
 
 @dataclass(frozen=True)
