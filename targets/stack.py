@@ -162,8 +162,10 @@ def _wide_branch(at: int, first: int, second: int) -> int | None:
     """Where bl and b.w go; a conditional b.w stays in its function or is a tail call too."""
     if first & 0xF800 != 0xF000 or not second & 0x8000:
         return None
+    if second & 0x5000 == 0x4000:  # wls, le: loops of Armv8.1-M, which stay in their function
+        return None
     j1, j2, sign = second >> 13 & 1, second >> 11 & 1, first >> 10 & 1
-    if second & 0x1000 or second & 0x4000:  # bl, b.w
+    if second & 0x1000:  # bl, b.w
         i1, i2 = 1 - (j1 ^ sign), 1 - (j2 ^ sign)
         offset = sign << 24 | i1 << 23 | i2 << 22 | (first & 0x3FF) << 12 | (second & 0x7FF) << 1
         return at + 4 + _signed(offset, 25)

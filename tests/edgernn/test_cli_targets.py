@@ -180,9 +180,9 @@ def test_generated_firmware_sources_are_strict_c99(folder):
     import targets
 
     sources = Path(targets.__file__).parent / "firmware"
-    values = {"BASE": "0x40000000u", "DIVIDER": "100u", "TX": "6u", "RX": "40u"}
+    values = {"BASE": "0x40000000u", "DIVIDER": "100u", "TX": "6u", "RX": "40u", "INTERRUPT": "2u"}
     header = "".join(f"#define BOARD_UART_{name} {value}\n" for name, value in values.items())
-    Path("board.h").write_text(f"#include <stdint.h>\n{header}")
+    Path("uart_board.h").write_text(f"#include <stdint.h>\n{header}")
     flags = "-std=c99 -Wall -Wextra -Wconversion -Wshadow -pedantic -Werror -O2 -c -o out.o"
     for source in sorted(sources.glob("*.c")):
         # Programs need a model and what is made of it; every board test compiles them as strictly.

@@ -61,6 +61,11 @@ def test_frames_are_added_along_the_deepest_path():
     assert worst_stack(deep, "f0") == 8 + 8 + 1024 + 8
 
 
+def test_a_loop_of_the_processor_is_no_call():
+    # push {r4, lr}; le lr, here | push {r0-r7}
+    assert worst_stack(image([0xB510, 0xF00F, 0xC803], [0xB4FF]), "f0") == 8
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
