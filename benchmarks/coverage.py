@@ -174,7 +174,7 @@ def raw_frames(converted: Any, count: int) -> Any:
         frames = converted.frames
         shape = frames.shape if frames.single else frames.dtype[name].shape
         if port.dtype == "int32":
-            from benchmarks.coverage_models import TOKENS
+            from benchmarks.coverage_rows import TOKENS
 
             arrays.append(random.integers(0, TOKENS, (count, *shape)).astype(np.int32))
             continue

@@ -25,7 +25,7 @@ def built(name: str) -> Any:
 
 def sequences(model: Any, count: int) -> list[Any]:
     """Made-up sequences as the model takes them: an array each, or a tuple of them."""
-    from benchmarks.coverage_models import STEPS, TOKENS
+    from benchmarks.coverage_rows import STEPS, TOKENS
 
     random = np.random.default_rng(1)
     result = []

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.coverage_models import CASES, FEATURES, UNITS, case
+from benchmarks.coverage_models import CASES
+from benchmarks.coverage_rows import FEATURES, UNITS, case
 
 __all__ = ["CASES"]
 
