@@ -30,7 +30,7 @@ from edgernn.bundles.manifest import (
     parse,
 )
 from edgernn.errors import BundleError, InputError
-from edgernn.files import write_atomically
+from edgernn.files import sync_folder, write_atomically
 
 MAX_SIGNATURE: Final = 16 << 10
 _BLOCK: Final = 512
@@ -175,9 +175,9 @@ def extract(bundle: Bundle, folder: str | os.PathLike[str]) -> None:
                 with _fresh_file(fresh / name) as file:
                     file.write(data)
         for inner in (*(p for p in fresh.iterdir() if p.is_dir()), fresh):
-            _sync(inner)
+            sync_folder(inner)
         os.rename(fresh, target)
-        _sync(target.parent)
+        sync_folder(target.parent)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
@@ -294,11 +294,3 @@ def _fresh_file(path: Path) -> Iterator[BinaryIO]:
         yield file
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -75,6 +75,7 @@ def unpack(wheel: Path, site: Path) -> None:
                     member.filename = "/".join(parts[2:])
                 # `extract` drops "..", drive letters and a first "/".
                 archive.extract(member, site)
+    # zipfile's errors for damage, for a compression it does not know, and for encryption.
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise DeviceError(f"{wheel.name}: cannot be unpacked ({error})") from None
 

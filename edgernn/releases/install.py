@@ -14,9 +14,9 @@ from typing import Any, BinaryIO, Final
 from edgernn.bundles.archive import Bundle, extract, read_bundle
 from edgernn.bundles.policy import accept
 from edgernn.errors import BundleError, DeviceError
-from edgernn.files import write_atomically
+from edgernn.files import sync_folder, write_atomically
 from edgernn.releases.environment import make_environment, python_of
-from edgernn.releases.store import Store, sync
+from edgernn.releases.store import Store
 
 Tell = Callable[[str], None]
 
@@ -71,7 +71,7 @@ def _installed(store: Store, bundle: Bundle, offline: bool, tell: Tell) -> dict[
         # The self-test ran as root, so Python kept what it compiled: the service starts faster.
         os.sync()
         os.rename(fresh, place)
-        sync(store.folder)
+        sync_folder(store.folder)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
@@ -126,6 +126,6 @@ def _trusting(store: Store, signer: str) -> Iterator[Path]:
     try:
         yield offered
         os.replace(offered, store.signers)
-        sync(store.signers.parent)
+        sync_folder(store.signers.parent)
     finally:
         offered.unlink(missing_ok=True)

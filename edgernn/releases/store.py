@@ -24,6 +24,7 @@ from typing import Final
 from edgernn.bundles.archive import check_release
 from edgernn.bundles.manifest import Manifest, is_name, is_release
 from edgernn.errors import DeviceError, InputError
+from edgernn.files import sync_folder
 
 KEPT: Final = 3
 """Releases that stay on the device: the current one, the previous one, and the newest others."""
@@ -135,7 +136,7 @@ class Store:
             os.replace(fresh, place)
         else:
             place.unlink(missing_ok=True)
-        sync(self.base)
+        sync_folder(self.base)
 
     def sweep(self) -> None:
         """Remove what an interrupted deployment left behind; under the lock."""
@@ -157,12 +158,3 @@ class Store:
         doomed = self.folder / f".{release}.old"
         os.replace(self.release(release), doomed)
         shutil.rmtree(doomed, ignore_errors=True)
-
-
-def sync(folder: Path) -> None:
-    """Let the names in a folder be on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgernn.errors import DeviceError, MissingDependencyError
-from edgernn.releases.store import Store, sync
+from edgernn.files import sync_folder
+from edgernn.releases.store import Store
 
 UNITS: Final = "etc/systemd/system"
 _START_SECONDS: Final = 150
@@ -50,7 +51,7 @@ def link_unit(store: Store) -> None:
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(target)
     os.replace(fresh, place)
-    sync(place.parent)
+    sync_folder(place.parent)
 
 
 def start(store: Store, release: str) -> None:

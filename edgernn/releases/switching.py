@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from edgernn.errors import DeviceError
-from edgernn.files import write_atomically
+from edgernn.files import sync_folder, write_atomically
 from edgernn.releases import supervisor
-from edgernn.releases.store import Store, sync
+from edgernn.releases.store import Store
 
 Tell = Callable[[str], None]
 
@@ -110,4 +110,4 @@ def _back(store: Store, before: dict[str, Any], tell: Tell) -> str:
 
 def _settled(store: Store) -> None:
     (store.base / "switching").unlink(missing_ok=True)
-    sync(store.base)
+    sync_folder(store.base)
