@@ -14,13 +14,21 @@ from edgernn.errors import MissingDependencyError
 from targets import vector
 from targets.cores import Core
 from targets.expr import Expr, bare, plain
-from targets.ir import Array, Buffer, Elementwise, Kernel, Loop, Reference, Repeat, Step, View
+from targets.ir import (
+    TURN,
+    Array,
+    Buffer,
+    Elementwise,
+    Kernel,
+    Loop,
+    Reference,
+    Repeat,
+    Step,
+    View,
+)
 from targets.lowering.base import LIMITS, float_literal
 
 _INDICES = "ijklmn"
-
-TURN = "t"
-"""The variable that counts the turns of a repeated step."""
 
 _WIDTH = 100
 
@@ -80,7 +88,7 @@ def _repeat_lines(step: Repeat, core: Core) -> list[str]:
         last.append(f"  {cursor.name} += {cursor.elements};")
     for inner in step.steps:
         turn += ["  " + line for line in step_lines(inner, core)]
-    return [*first, *turn, *last, "}"]
+    return [*first, "EDGERNN_ROLLED", *turn, *last, "}"]
 
 
 def _loop_lines(loop: Loop, simd: bool) -> list[str]:

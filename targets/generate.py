@@ -19,7 +19,7 @@ from targets import emit, memory, vector
 from targets.compiled import Compiled, StepInfo, counter_bytes
 from targets.cores import Core
 from targets.entry import Entry, describe_port, entry_of, finish
-from targets.ir import Array, Buffer, Elementwise, Kernel, Loop, Step
+from targets.ir import TURN, Array, Buffer, Elementwise, Kernel, Loop, Step
 from targets.lowering import Model, lower
 from targets.lowering.base import float_literal
 
@@ -36,7 +36,7 @@ def compile_graph(
 ) -> Compiled:
     """Compile a graph that was read from a file of these bytes, with their metadata or another."""
     lowered = Model(graph, chosen, prefix)
-    for word in ("state", "scratch", "steps_done", *_RESERVED, *emit._INDICES, emit.TURN):
+    for word in ("state", "scratch", "steps_done", *_RESERVED, *emit._INDICES, TURN):
         lowered.unique(word)
     entry = entry_of(lowered, graph, document)
     lower(lowered)
@@ -156,6 +156,7 @@ _PUBLIC_HEADERS = (
     "edgernn_activation.h",
     "edgernn_batch_matmul.h",
     "edgernn_conv.h",
+    "edgernn_patch.h",
     "edgernn_float.h",
     "edgernn_gather.h",
     "edgernn_mve.h",

@@ -21,6 +21,9 @@ Array = npt.NDArray[np.generic]
 
 Kind = Literal["input", "output", "state", "scratch", "constant", "cursor"]
 
+TURN = "t"
+"""The variable that counts the turns of a `Repeat`, which its steps may read."""
+
 C_TYPES = {
     "int8": "int8_t",
     "int16": "int16_t",

@@ -89,10 +89,13 @@ typedef struct {
 static inline edgernn_span_t edgernn_span(int32_t first, int32_t count, int32_t dilation,
                                           int32_t size) {
   edgernn_span_t span = {0, count};
-  while (span.from < count && first + span.from * dilation < 0) {
+  int32_t last = first + (count - 1) * dilation;
+  EDGERNN_ROLLED
+  for (; span.from < count && first < 0; first += dilation) {
     span.from++;
   }
-  while (span.to > span.from && first + (span.to - 1) * dilation >= size) {
+  EDGERNN_ROLLED
+  for (; span.to > span.from && last >= size; last -= dilation) {
     span.to--;
   }
   return span;

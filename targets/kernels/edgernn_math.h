@@ -7,6 +7,13 @@
 
 #include <stdint.h>
 
+/* Before a loop whose turns are few or long: compilers would only make it larger. */
+#if defined(__clang__)
+#define EDGERNN_ROLLED _Pragma("clang loop unroll(disable)")
+#else
+#define EDGERNN_ROLLED
+#endif
+
 static inline int32_t edgernn_min(int32_t a, int32_t b) { return a < b ? a : b; }
 
 static inline int32_t edgernn_max(int32_t a, int32_t b) { return a > b ? a : b; }

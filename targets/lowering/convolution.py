@@ -1,76 +1,28 @@
 """CONV_2D, DEPTHWISE_CONV_2D and pooling, int8 and int16.
 
-A convolution whose window covers its whole input, as in a step over buffered frames, is a matrix
-product and takes the kernels of FULLY_CONNECTED.
+A convolution takes the kernels of FULLY_CONNECTED: one product where its window covers its whole
+input, as in a step over buffered frames, else one at each position of the window. What those
+kernels cannot say (groups, batches, scales out of their range) takes a slower kernel of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.tflite import Operator, Tensor
-from edgernn.tflite_schema import PADDINGS
+from edgernn.tflite import Operator
 from targets import expr
 from targets.expr import Expr
 from targets.fixedpoint import quantize_multiplier, reduced_multiplier
 from targets.ir import Elementwise, Kernel, Reference, View
 from targets.lowering.base import LIMITS, Model, lowers, short_name
-from targets.lowering.fully_connected import Dense, bias_values, matrix_product
+from targets.lowering.fully_connected import Dense, bias_values, has_fast_kernel, matrix_product
+from targets.lowering.sliding import sliding_product
+from targets.lowering.window import Window, window_of
 
 Integers = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Window:
-    """Where a window moves over an image, height before width."""
-
-    image: tuple[int, int]
-    out: tuple[int, int]
-    size: tuple[int, int]
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-    pad: tuple[int, int]
-
-    @property
-    def covers_all(self) -> bool:
-        """Whether there is one position, which covers the whole image."""
-        return self.size == self.image and self.out == (1, 1) and self.pad == (0, 0)
-
-    def parameters(self, batches: int, depth: int) -> str:
-        """The initialiser of an `edgernn_window_t`."""
-        pairs = (self.out, self.size, self.stride, self.dilation, self.pad)
-        numbers = [batches, *self.image, depth, *(n for pair in pairs for n in pair)]
-        return "{" + ", ".join(map(str, numbers)) + "}"
-
-
-def window_of(model: Model, op: Operator, x: Tensor, out: Tensor, size: tuple[int, int]) -> Window:
-    """How the operator's window moves, checked against its shapes."""
-    if len(x.shape) != 4 or len(out.shape) != 4 or x.shape[0] != out.shape[0]:
-        raise model.unsupported(f"from shape {x.shape} to {out.shape}")
-    padding = int(op.options["padding"])
-    stride = int(op.options["stride_h"]), int(op.options["stride_w"])
-    dilation = (
-        int(op.options.get("dilation_h_factor", 1)),
-        int(op.options.get("dilation_w_factor", 1)),
-    )
-    if padding not in range(len(PADDINGS)):
-        raise model.unsupported(f"it has the unknown padding {padding}")
-    if not all(1 <= n <= 1 << 16 for n in (*stride, *dilation, *size)):
-        raise model.unsupported(f"its window {size} has strides {stride} and dilations {dilation}")
-    pads = []
-    for axis in range(2):
-        n, count = x.shape[1 + axis], out.shape[1 + axis]
-        reach = (size[axis] - 1) * dilation[axis] + 1
-        fits = n - reach if PADDINGS[padding] == "VALID" else n - 1
-        if fits < 0 or count != fits // stride[axis] + 1:
-            raise model.unsupported(f"from shape {x.shape} to {out.shape} with window {size}")
-        pads.append(max((count - 1) * stride[axis] + reach - n, 0) // 2)
-    image, positions = (x.shape[1], x.shape[2]), (out.shape[1], out.shape[2])
-    return Window(image, positions, size, stride, dilation, (pads[0], pads[1]))
 
 
 @lowers("CONV_2D", "DEPTHWISE_CONV_2D")
@@ -118,6 +70,8 @@ def convolution(model: Model, op: Operator) -> None:
         raise model.unsupported("its sums may overflow 32 bits")
     if groups == 1 and window.covers_all and max(matrix.shape) <= 32767:
         matrix_product(model, op, dense)
+    elif groups == 1 and max(matrix.shape) <= 32767 and has_fast_kernel(dense):
+        sliding_product(model, op, dense, window)
     elif groups == x.shape[3] and window.covers_all and _fits_depthwise(dense):
         _depthwise(model, op, dense, groups)
     else:
@@ -191,13 +145,23 @@ def _append(
 
 
 _MOST_VIEWS = 8
-"""A loop over the channels names so many points of a window at most."""
+"""A loop over the results names so many points of a window at most."""
 
 
-def _largest(model: Model, op: Operator, points: int, low: int, high: int) -> None:
-    """The maximum over a few points of the whole image: a loop over the channels."""
+def _largest(model: Model, op: Operator, window: Window, low: int, high: int) -> None:
+    """The maximum over a few points at each position: a loop over positions and channels."""
     view, out = model.view(op.inputs[0]), model.define(op.outputs[0])
-    depth = out.elements
+    depth = out.shape[3]
+    steps = (window.image[1] * depth, depth)
+    sides = [
+        (n, stride * step)
+        for n, stride, step in zip(window.out, window.stride, steps, strict=True)
+        if n > 1
+    ]
+    dims = (*(n for n, _ in sides), depth)
+    strides = (*(step for _, step in sides), 1)
+    reach = sum((n - 1) * step for n, step in zip(dims, strides, strict=True)) + 1
+    offsets = [i * steps[0] + j * steps[1] for i, j in np.ndindex(*window.size)]
 
     def build(values: Sequence[Expr]) -> Expr:
         largest = expr.plain(values[0])
@@ -206,14 +170,13 @@ def _largest(model: Model, op: Operator, points: int, low: int, high: int) -> No
             largest = Expr(code, max(largest.low, value.low), max(largest.high, value.high))
         return expr.clamp(largest, low, high)
 
-    parts = [View(view.buffer, (depth,), view.offset + k * depth) for k in range(points)]
     node = Elementwise(
         op.name,
         model.layer(op),
-        parts,
+        [View(view.buffer, (reach,), view.offset + offset) for offset in offsets],
         [out],
-        dims=(depth,),
-        strides=[(1,) for _ in parts],
+        dims=dims,
+        strides=[strides for _ in offsets],
         build=build,
     )
     model.add(node)
@@ -234,8 +197,9 @@ def pool(model: Model, op: Operator) -> None:
     low, high = model.activation_range(out, str(op.options["fused_activation_function"]))
     low, high = max(low, LIMITS[dtype][0]), min(high, LIMITS[dtype][1])
     points = size[0] * size[1]
-    if op.name == "MAX_POOL_2D" and window.covers_all and x.shape[0] == 1 and points <= _MOST_VIEWS:
-        _largest(model, op, points, low, high)
+    simple = window.stays_inside and x.shape[0] == 1 and points <= _MOST_VIEWS
+    if op.name == "MAX_POOL_2D" and simple:
+        _largest(model, op, window, low, high)
         return
     parameters = f"{window.parameters(x.shape[0], x.shape[3])}, {low}, {high}"
     function = f"edgernn_{op.name.removesuffix('_2D').lower()}_s{dtype[3:]}"

@@ -7,8 +7,8 @@ import numpy as np
 from edgernn.tflite import Operator
 from targets.ir import Array, Kernel, Reference
 from targets.lowering.base import Model, float_literal, lowers, short_name
-from targets.lowering.convolution import window_of
 from targets.lowering.floats import float_limits
+from targets.lowering.window import window_of
 
 
 @lowers("CONV_2D", "DEPTHWISE_CONV_2D", floats=True)

@@ -63,8 +63,11 @@ def fully_connected(model: Model, op: Operator) -> None:
 
 def matrix_product(model: Model, op: Operator, dense: Dense) -> None:
     """Append the fastest kernel that is exact."""
-    if not _fast(model, op, dense):
+    factors = _factors(dense)
+    if factors is None:
         _general(model, op, dense)
+    else:
+        _fast(model, op, dense, *factors)
 
 
 def _check(model: Model, op: Operator) -> Dense:
@@ -132,25 +135,32 @@ def bias_values(
     return tensor.data.reshape(-1).astype(np.int64), tensor.dtype == "int32", scale
 
 
-def _fast(model: Model, op: Operator, dense: Dense) -> bool:
-    """Append a 32-bit kernel if its arithmetic is exact for these weights and scales."""
+def has_fast_kernel(dense: Dense) -> bool:
+    """Whether a 32-bit kernel is exact for these weights and scales."""
+    return _factors(dense) is not None
+
+
+def _factors(dense: Dense) -> tuple[list[int], list[int]] | None:
+    """Multipliers and shifts of a 32-bit kernel, where its arithmetic is exact."""
     wide_input = dense.x.dtype == "int16"
     if (
         dense.batches != 1
         or dense.weight_zero
         or dense.largest_sum >= 1 << (31 if wide_input else 30)
     ):
-        return False
+        return None
     if wide_input:
         factors = _upper_half_factors(dense)
-        if factors is None:
-            return False
-        multipliers, shifts = factors, []
-    else:
-        if any(shift > -1 for _, shift in dense.scalings):
-            return False
-        multipliers = [m for m, _ in dense.scalings]
-        shifts = [-s - 1 for _, s in dense.scalings]
+        return None if factors is None else (factors, [])
+    if any(shift > -1 for _, shift in dense.scalings):
+        return None
+    return [m for m, _ in dense.scalings], [-s - 1 for _, s in dense.scalings]
+
+
+def _fast(
+    model: Model, op: Operator, dense: Dense, multipliers: list[int], shifts: list[int]
+) -> None:
+    """Append the fastest 32-bit kernel of the core."""
     if model.core.mve and dense.weights.shape[0] >= 4:
         _vectors(model, op, dense, multipliers, shifts)
     elif model.core.simd and dense.weights.min() > -128 and all(s < 22 for s in shifts):
@@ -159,7 +169,6 @@ def _fast(model: Model, op: Operator, dense: Dense) -> bool:
         _stream(model, op, dense, multipliers, shifts)
     else:
         _row_major(model, op, dense, multipliers, shifts)
-    return True
 
 
 def _row_major(
@@ -308,7 +317,7 @@ def append(
     arguments: str = "",
 ) -> None:
     """Append a call, its parameters, and the fused activation as a node of its own."""
-    y, activation = _result(model, op, dense)
+    y, activation = before_activation(model, op, dense)
     name = model.unique(f"{model.name}_{short_name(model.layer(op))}_fc")
     model.records.append((kind, name, parameters))
     files = [f"{function}.c", "edgernn_kernels.h", "edgernn_math.h"]
@@ -384,7 +393,7 @@ def _copy(model: Model, op: Operator, dense: Dense, title: str, dtype: str, bits
     return model.widened[key]
 
 
-def _result(model: Model, op: Operator, dense: Dense) -> tuple[View, Elementwise | None]:
+def before_activation(model: Model, op: Operator, dense: Dense) -> tuple[View, Elementwise | None]:
     """Where the kernel writes: it saturates to the type, so a fused activation is a node."""
     out = dense.y
     if (dense.low, dense.high) == LIMITS[out.dtype]:

@@ -13,14 +13,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edgernn.tflite import Operator, Tensor
-from targets import expr, fuse
+from targets import expr
 from targets.expr import Expr, number
 from targets.fixedpoint import quantize_multiplier
-from targets.ir import Array, Buffer, Build, Elementwise, Kernel, Repeat, View
+from targets.ir import Array, Buffer, Build, Elementwise, View
 from targets.lowering.activation import interpolated
 from targets.lowering.base import LIMITS, Model, float_literal, lowers, real
 from targets.lowering.floats import dense_f32
 from targets.lowering.fully_connected import Dense, matrix_product
+from targets.lowering.repeat import repeated
 from targets.lowering.wide_product import wide_product
 
 _INPUT_WEIGHTS, _RECURRENT_WEIGHTS, _BIASES, _HIDDEN, _CELL = 1, 5, 12, 18, 19
@@ -170,31 +171,12 @@ def _frames(model: Model, op: Operator, step: Step) -> None:
         return
     frame = Buffer(model.unique("frame"), x.dtype, features, "cursor")
     place = Buffer(model.unique("row"), h.dtype, units, "cursor")
-    nodes, widened = model.nodes, model.widened
-    model.nodes, model.widened = [], {}
-    step(View(frame, (1, features)), hidden, cell, cell, hidden)
-    _elementwise(model, op, [hidden], View(place, hidden.shape), lambda values: values[0])
-    inner, model.nodes, model.widened = model.nodes, nodes, widened
-    model.add(
-        Repeat(
-            op.name,
-            model.layer(op),
-            [source, hidden, cell],
-            [rows, hidden, cell],
-            note=f"{count} frames",
-            files=sorted({file for node in inner for file in node.files}),
-            temporaries=_scratch(inner),
-            count=count,
-            steps=fuse.schedule(inner),
-            cursors=[(frame, source), (place, rows)],
-        )
-    )
-
-
-def _scratch(nodes: Sequence[Kernel | Elementwise]) -> list[View]:
-    """What nodes read and write that is theirs alone."""
-    views = [view for node in nodes for view in (*node.inputs, *node.outputs)]
-    return [view for view in views if view.buffer.kind == "scratch"]
+    with repeated(
+        model, op, count, [source, hidden, cell], [rows, hidden, cell],
+        [(frame, source), (place, rows)], f"{count} frames",
+    ):  # fmt: skip
+        step(View(frame, (1, features)), hidden, cell, cell, hidden)
+        _elementwise(model, op, [hidden], View(place, hidden.shape), lambda values: values[0])
 
 
 def _gates(model: Model, op: Operator, first: int, x: Tensor, view: View) -> list[View]:

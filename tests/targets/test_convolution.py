@@ -166,3 +166,21 @@ def test_the_maximum_of_a_few_points_is_a_loop(dtype, height, width, depth, acti
          filterWidth=width, fusedActivationFunction=activation)  # fmt: skip
     native = exact(b.finish([x], [out]))
     assert any("max_pool" in name for name in native.compiled.files) == (height * width > 8)
+
+
+@SOME
+@given(DTYPES, SIDES, PAIRS, PAIRS, st.integers(1, 9), st.sampled_from([0, 1, 3]))
+def test_the_maximum_of_a_window_that_stays_inside_is_a_loop(
+    dtype, size, window, stride, depth, activation
+):
+    sides = positions(size, window, stride, (1, 1), "VALID")
+    assume(sides is not None)
+    b = Builder()
+    q = (dtype, 0.05, 3) if dtype == "int8" else (dtype, 2.0**-11, 0)
+    x, out = b.tensor("x", (1, *size, depth), *q), b.tensor("out", (1, *sides, depth), *q)
+    b.op("MAX_POOL_2D", [x], [out], padding=PADDINGS["VALID"], strideH=stride[0],
+         strideW=stride[1], filterHeight=window[0], filterWidth=window[1],
+         fusedActivationFunction=activation)  # fmt: skip
+    native = exact(b.finish([x], [out]))
+    few = window[0] * window[1] <= 8
+    assert any("max_pool" in name for name in native.compiled.files) != few
