@@ -93,7 +93,7 @@ def _first_process(outer: subprocess.Popen[bytes], log: Path) -> int:
     children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
     for _ in range(100):
         if outer.poll() is not None:
-            pytest.skip(f"no systemd can be booted here: {log.read_text()[-300:]}")
+            loopback.does_not_start(f"no systemd can be booted here: {log.read_text()[-300:]}")
         found = children.read_text().split()
         if found and "systemd" in Path(f"/proc/{found[0]}/cmdline").read_text():
             return int(found[0])
@@ -110,4 +110,5 @@ def _wait_for_systemd(enter: list[str], log: Path) -> None:
         if done.stdout.strip() in ("running", "degraded"):
             return
         time.sleep(0.2)
-    pytest.skip(f"systemd does not get ready here: {done.stdout} {done.stderr} {log.read_text()}")
+    reason = f"systemd does not get ready here: {done.stdout} {done.stderr} {log.read_text()}"
+    loopback.does_not_start(reason)
