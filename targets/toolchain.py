@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,13 +48,14 @@ def toolchain(cc: str | None = None) -> Toolchain:
                 f"the compiler '{cc}' is not on the PATH; install with: apt-get install {package}"
             )
         return Toolchain(tuple(cc.split()), "gcc")
-    if importlib.util.find_spec("ziglang") is None:
+    found = importlib.util.find_spec("ziglang")
+    if found is None or found.origin is None:
         raise MissingDependencyError(
             "no C compiler: run `pip install 'edgernn[mcu]'`, or name one with --cc"
         )
     # Zig turns sanitizers on in debug builds; freestanding targets have no runtime for them.
-    command = (sys.executable, "-m", "ziglang", "cc", "-fno-sanitize=undefined")
-    return Toolchain(command, "zig")
+    zig = shutil.which("zig", path=str(Path(found.origin).parent)) or "zig"
+    return Toolchain((zig, "cc", "-fno-sanitize=undefined"), "zig")
 
 
 def build_shared(
