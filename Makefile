@@ -10,7 +10,7 @@ demo: $(READY)
 	$(BIN)/edgernn demo
 
 test: $(READY) lint
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .

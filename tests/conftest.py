@@ -1,4 +1,4 @@
-"""What several test files share: each catalogue model converted once in a run, for all of them."""
+"""What several test files share: models converted once in a run, and zig's C libraries."""
 
 import json
 import os
@@ -6,6 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+# Where zig keeps what it builds of C libraries anyway, and also in tests that move XDG_CACHE_HOME:
+# the library of another processor takes it most of a minute.
+_CACHE = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(Path(_CACHE, "zig")))
+
+
+# Files whose tests take longest. At the end of a run one processor would wait for them.
+_FIRST = ("tests/targets/pi/", "tests/real/", "tests/examples/", "tests/targets/test_passes.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Files with long tests first (`make test` keeps this order)."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_FIRST))
 
 
 @pytest.fixture(scope="session")
