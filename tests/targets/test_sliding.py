@@ -143,6 +143,15 @@ def test_a_window_of_whole_rows_is_read_where_it_is(dtype, depth):
     assert not any("patch" in name or "conv" in name for name in native.compiled.files)
 
 
+@pytest.mark.parametrize(
+    ("width", "changes"), [(1, {"padding": "SAME"}), (3, {"dilation": (2, 1)})]
+)
+def test_whole_rows_that_are_no_piece_of_the_image_are_gathered(width, changes):
+    one = {**NETWORK, "window": (2, width), "stride": (1, 1), **changes}
+    native = exact(model((6, width, 8), "int8", 7, [one]))
+    assert any("patch" in name for name in native.compiled.files)
+
+
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
 def test_the_patch_is_all_the_memory_it_takes(dtype):
     compiled = compile_model(model((3, 12, 16), dtype, 5, [NETWORK]), "portable")
