@@ -22,6 +22,17 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: not item.nodeid.startswith(_FIRST))
 
 
+@pytest.fixture(scope="module")
+def short_measurements():
+    """A short look at a converted model, for tests of what it computes and not of how well."""
+    from converters import calibration, measure
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "LONG_RUN", 200)
+        patch.setattr(calibration, "STREAM_STEPS", 128)
+        yield
+
+
 @pytest.fixture(scope="session")
 def converted_model(tmp_path_factory) -> Callable:
     """`converted_model(name, precision)`: MODELS[name] and its report, made once in a run.

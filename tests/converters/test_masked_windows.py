@@ -15,6 +15,7 @@ from edgernn.errors import InputError, ModelFileError, UnsupportedError
 from edgernn.selftest import self_test
 from tests.converters.test_passes import both
 
+pytestmark = pytest.mark.usefixtures("short_measurements")
 L = keras.layers
 T, F, TOKENS, PADDING = 9, 3, 20, -1.0
 

@@ -12,6 +12,7 @@ from edgernn.cli.inspect import command
 from edgernn.errors import EdgernnError, InputError, StateError, UnsupportedError
 from edgernn.selftest import self_test
 
+pytestmark = pytest.mark.usefixtures("short_measurements")
 L = keras.layers
 T, F = 12, 3
 

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import pytest
 
-from converters import calibration, measure
 from converters.conversion import convert
 from edgernn.model import Model
 from targets.compile import compile_model
@@ -20,16 +19,8 @@ from targets.toolchain import build_shared
 from tests.converters.test_conversion import QUANTIZED, recordings
 from tests.converters.test_trace import MODELS, randomized
 
+pytestmark = pytest.mark.usefixtures("short_measurements")
 STEPS = 400
-
-
-@pytest.fixture(autouse=True, scope="module")
-def short_measurements():
-    """What precision a model gets does not matter here: a short look at it is enough."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "LONG_RUN", 200)
-        patch.setattr(calibration, "STREAM_STEPS", 128)
-        yield
 
 
 def built(model: Model, folder) -> NativeStep:

@@ -30,6 +30,7 @@ from tests.converters.test_passes import (
     stack,
 )
 
+pytestmark = pytest.mark.usefixtures("short_measurements")
 L = keras.layers
 
 MODELS = {
