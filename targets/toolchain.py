@@ -49,12 +49,12 @@ def toolchain(cc: str | None = None) -> Toolchain:
             )
         return Toolchain(tuple(cc.split()), "gcc")
     found = importlib.util.find_spec("ziglang")
-    if found is None or found.origin is None:
+    zig = found and found.origin and shutil.which("zig", path=str(Path(found.origin).parent))
+    if not zig:
         raise MissingDependencyError(
             "no C compiler: run `pip install 'edgernn[mcu]'`, or name one with --cc"
         )
     # Zig turns sanitizers on in debug builds; freestanding targets have no runtime for them.
-    zig = shutil.which("zig", path=str(Path(found.origin).parent)) or "zig"
     return Toolchain((zig, "cc", "-fno-sanitize=undefined"), "zig")
 
 
