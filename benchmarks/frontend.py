@@ -52,6 +52,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "8 kHz log-mel": {"rate": 8000, "window": 256, "hop": 80},
     "8 kHz mfcc": {"rate": 8000, "window": 256, "hop": 80, "output": "mfcc"},
     "8 kHz pcen": {"rate": 8000, "window": 256, "hop": 80, "output": "pcen"},
+    "8 kHz agc": {"rate": 8000, "window": 256, "hop": 80, "output": "agc"},
     "16 kHz log-mel": {"rate": 16000, "window": 400, "hop": 160},
 }
 
@@ -219,10 +220,25 @@ def reference(samples: np.ndarray, front_end: AudioFrontEnd) -> tuple[np.ndarray
     logs = np.log(energies + front_end.floor)
     if front_end.output == "log-mel":
         return logs, energies
+    if front_end.output == "agc":
+        return gained_by(front_end, logs, edges[1:-1]), energies
     n, k = np.arange(front_end.bands), np.arange(front_end.coefficients)[:, np.newaxis]
     basis = np.sqrt(2 / front_end.bands) * np.cos(np.pi * k * (n + 0.5) / front_end.bands)
     basis[0] /= np.sqrt(2)
     return logs @ basis.T, energies
+
+
+def gained_by(front_end: AudioFrontEnd, logs: np.ndarray, mels: np.ndarray) -> np.ndarray:
+    """Automatic gain control of log bands with these centres."""
+    g, decibel = front_end.agc, np.log(10) / 10
+    turn = 2 * np.pi * 700 * np.expm1(mels / 1127) / front_end.rate
+    lifted = logs + np.log(1 + g["emphasis"] ** 2 - 2 * g["emphasis"] * np.cos(turn))
+    fall, least = g["release"] * decibel / front_end.frame_rate, g["least"] * decibel
+    levels = itertools.accumulate(
+        lifted.max(axis=1), lambda level, peak: max(level - fall, peak, least), initial=least
+    )
+    below = lifted - np.array(list(levels))[1:, np.newaxis]
+    return np.maximum(below, -g["range"] * decibel)
 
 
 def error(samples: np.ndarray, front_end: AudioFrontEnd) -> float:

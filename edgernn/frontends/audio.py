@@ -1,6 +1,6 @@
-"""Sound: PCM to log-mel bands, MFCC or normalised energies, in integers.
+"""Sound: PCM to log-mel bands, MFCC, normalised energies or levelled bands, in integers.
 
-    samples -> window -> FFT -> power -> mel bands -> log | cepstrum | PCEN
+    samples -> window -> FFT -> power -> mel bands -> log | cepstrum | PCEN | AGC
 
 A frame comes with every `hop` samples and is about the last `window` of them; the first comes when
 there are so many. Whole recordings are computed at once; the C that `targets/frontends/audio.py`
@@ -13,10 +13,11 @@ so that silence has a logarithm.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -24,6 +25,7 @@ import numpy.typing as npt
 
 from edgernn.errors import InputError, StateError
 from edgernn.frontends import Frames
+from edgernn.frontends.agc import AGC, LIMITS, Agc, make_agc
 from edgernn.frontends.bands import (
     FRACTION,
     Cepstrum,
@@ -39,10 +41,12 @@ from edgernn.frontends.spectrum import Spectrum, make_spectrum
 
 Array = npt.NDArray[Any]
 
-OUTPUTS: Final = ("log-mel", "mfcc", "pcen")
+OUTPUTS: Final = ("log-mel", "mfcc", "pcen", "agc")
 PCEN: Final = {"smoothing": 0.025, "gain": 0.98, "bias": 2.0, "root": 0.5}
 """Of Wang et al., Trainable Frontend For Robust and Far-Field Keyword Spotting (2017)."""
 
+_LIFT: Final = 6.0
+"""dB by which a first difference lifts the highest band."""
 _CHUNK: Final = 128
 """Frames that are computed at once: about what stays in a processor's cache."""
 
@@ -57,10 +61,11 @@ class AudioFrontEnd:
         hop: samples from one frame to the next.
         bands: mel bands.
         low, high: Hz between which they lie; a `high` of 0 is half of the rate.
-        output: `log-mel`, `mfcc` or `pcen`.
+        output: `log-mel`, `mfcc`, `pcen`, or `agc`: bands relative to the loudest of late.
         coefficients: of `mfcc`, how many of the orthonormal DCT-II of the log bands.
         floor: added to the energy of every band before its logarithm.
         pcen: its `smoothing`, `gain`, `bias` and `root`; see `PCEN`.
+        agc: its `emphasis`, `range`, `release` and `least`; see `edgernn/frontends/agc.py`.
     """
 
     kind: ClassVar[str] = "audio"
@@ -76,6 +81,7 @@ class AudioFrontEnd:
     coefficients: int = 13
     floor: float = 1e-7
     pcen: Mapping[str, float] = field(default_factory=dict)
+    agc: Mapping[str, float] = field(default_factory=dict)
     spectrum: Spectrum = field(init=False, repr=False, compare=False)
     mel: Mel = field(init=False, repr=False, compare=False)
 
@@ -98,10 +104,29 @@ class AudioFrontEnd:
             raise _wrong(f"bands from {self.low:g} to {self.highest:g} Hz at {self.rate} a second")
         if not 1e-12 <= self.floor <= 1:
             raise _wrong(f"floor {self.floor!r} is not between 1e-12 and 1")
+        for name in ("pcen", "agc"):
+            if getattr(self, name) and self.output != name:
+                raise _wrong(f"{name} is given, and the output is {self.output!r}")
         for name, value in self.pcen.items():
-            if name not in PCEN or not 0 < value <= (64 if name == "bias" else 0.9999):
+            if (
+                name not in PCEN
+                or not _within(value, 0, 64 if name == "bias" else 0.9999)
+                or not value
+            ):
                 raise _wrong(f"pcen has no {name!r} of {value!r}")
+        for name, value in self.agc.items():
+            if name not in AGC:
+                raise _wrong(f"agc has no {name!r}; its fields are {', '.join(AGC)}")
+            lowest, highest = LIMITS[name]
+            if not _within(value, lowest, highest):
+                raise _wrong(f"agc's {name} is {value!r} and must be {lowest:g} to {highest:g}")
         object.__setattr__(self, "pcen", {**PCEN, **self.pcen} if self.output == "pcen" else {})
+        object.__setattr__(self, "agc", {**AGC, **self.agc} if self.output == "agc" else {})
+        if self.agc and (floor := 10 * math.log10(self.floor)) + _LIFT > self.agc["least"]:
+            raise _wrong(
+                f"the floor, {floor:.0f} dB, is not below agc's least, {self.agc['least']:g} dB: "
+                "silence would be lifted"
+            )
         object.__setattr__(self, "spectrum", make_spectrum(self.window, self.size))
         try:
             triangles = make_mel(self.rate, self.size, self.bands, self.low, self.highest)
@@ -154,6 +179,17 @@ class AudioFrontEnd:
         """That of `pcen`."""
         return make_pcen(self.size, **self.pcen)
 
+    @functools.cached_property
+    def gain(self) -> Agc:
+        """That of `agc`."""
+        span = (self.rate, self.frame_rate, self.bands, self.low, self.highest)
+        return make_agc(*span, self.agc)
+
+    @functools.cached_property
+    def ungained(self) -> AudioFrontEnd:
+        """The same without gain control, where there is one: what `gain` takes."""
+        return replace(self, output="log-mel", agc={}) if self.agc else self
+
     def stream(self) -> AudioStream:
         """A new stream."""
         return AudioStream(self)
@@ -167,7 +203,10 @@ class AudioFrontEnd:
         """The description as JSON."""
         names = "rate window hop bands low high output coefficients floor".split()
         config = {"kind": self.kind, **{name: getattr(self, name) for name in names}}
-        return {**config, "pcen": dict(self.pcen)} if self.pcen else config
+        for name in ("pcen", "agc"):
+            if chosen := getattr(self, name):
+                config[name] = dict(chosen)
+        return config
 
 
 class AudioStream:
@@ -178,6 +217,7 @@ class AudioStream:
         self.counters: dict[str, int] = {}
         self._cepstrum = front_end.cepstrum if front_end.output == "mfcc" else None
         self._normaliser = front_end.normaliser if front_end.output == "pcen" else None
+        self._gain = front_end.gain if front_end.output == "agc" else None
         self.reset()
 
     def reset(self) -> None:
@@ -185,6 +225,7 @@ class AudioStream:
         self._held = np.empty(0, np.int16)
         self._taken = 0
         self._smoothed: npt.NDArray[np.int64] | None = None
+        self._level: int | None = None
 
     def push(self, samples: Array, times: Array | None = None) -> Frames:
         """See `FrontEndStream.push`; the times are those of the samples' count.
@@ -222,21 +263,30 @@ class AudioStream:
             self._smoothed = smoothed[-1]
             return self._normaliser(energies, smoothed, floor)
         logs = log_bands(energies, floor, front_end.offset)
+        if self._gain is not None:
+            logs, self._level = self._gain(logs, self._level)
         return logs if self._cepstrum is None else self._cepstrum(logs)
 
     def save(self) -> bytes:
         """The state."""
         smoothed = None if self._smoothed is None else self._smoothed.tolist()
-        return json.dumps([self._taken, self._held.tolist(), smoothed]).encode()
+        return json.dumps([self._taken, self._held.tolist(), smoothed, self._level]).encode()
 
     def restore(self, saved: bytes) -> None:
         """Continue where `save` was called."""
         try:
-            self._taken, held, smoothed = json.loads(saved)
+            self._taken, held, smoothed, *level = json.loads(saved)
             self._held = np.array(held, np.int16)
             self._smoothed = None if smoothed is None else np.array(smoothed, np.int64)
+            self._level = int(level[0]) if level and level[0] is not None else None
         except (ValueError, TypeError) as error:
             raise StateError(f"this is no saved state of the front end ({error})") from None
+
+
+def _within(value: object, lowest: float, highest: float) -> bool:
+    """Whether it is a number, and from one to the other."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and lowest <= float(value) <= highest  # type: ignore[arg-type]
 
 
 def _wrong(what: str) -> InputError:

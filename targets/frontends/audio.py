@@ -17,6 +17,7 @@ edgernn_powers.c edgernn_mel.c edgernn_log2.c edgernn_log_table.c""".split()
 _OUTPUTS = {
     "log-mel": ["edgernn_log_bands.c"],
     "mfcc": ["edgernn_log_bands.c", "edgernn_cepstrum.c"],
+    "agc": ["edgernn_log_bands.c", "edgernn_agc.c"],
     "pcen": ["edgernn_pcen.c", "edgernn_power2.c", "edgernn_power_table.c"],
 }
 
@@ -25,6 +26,8 @@ def generate(front_end: AudioFrontEnd, name: str) -> Stage:
     """Its part of the pipeline `name`."""
     bands, window, hop, size = front_end.bands, front_end.window, front_end.hop, front_end.size
     fields, call, constants = _output(front_end)
+    agc = front_end.output == "agc"
+    reset = f"\n  fe->level = {front_end.gain.least};" if agc else ""
     declarations = f"""\
 /* Sound at {front_end.rate:,} samples a second: frames of {window}, one every {hop}. */
 typedef struct {{
@@ -57,7 +60,7 @@ static const edgernn_audio_t audio = {{
 static void {name}_front_end_reset({name}_front_end_t *fe) {{
   fe->taken = 0;
   fe->at = 0;
-  fe->due = {window};
+  fe->due = {window};{reset}
 }}
 
 static int32_t {name}_front_end_push({name}_front_end_t *fe, const int16_t *samples,
@@ -79,7 +82,8 @@ static int32_t {name}_front_end_push({name}_front_end_t *fe, const int16_t *samp
   }}
   return taken;
 }}"""
-    ram = 24 + 8 * bands + 4 * size + 2 * window + (8 * bands if fields else 0)
+    carried = {"pcen": 8 * bands, "agc": 8}.get(front_end.output, 0)
+    ram = 24 + 8 * bands + 4 * size + 2 * window + carried
     return Stage((*_FILES, *_OUTPUTS[front_end.output]), declarations, definitions, ram)
 
 
@@ -93,6 +97,16 @@ def _output(front_end: AudioFrontEnd) -> tuple[list[str], str, list[str]]:
         first = f"fe->taken == {front_end.window}"
         call = f"edgernn_pcen(&audio, &pcen, {first}, fe->energies, fe->smoothed, features);"
         return [f"int64_t smoothed[{bands}];"], call, [constant]
+    if front_end.output == "agc":
+        agc = front_end.gain
+        table = _table("emphasis", "int16", agc.emphasis)
+        numbers = f"{agc.range}, {agc.release}, {agc.least}"
+        constant = f"static const edgernn_agc_t agc = {{emphasis, {numbers}}};"
+        call = (
+            "edgernn_log_bands(&audio, fe->energies, features);\n    "
+            f"edgernn_agc(&agc, {bands}, &fe->level, features);"
+        )
+        return ["int32_t level; /* of the loudest band of late */"], call, [table, constant]
     if front_end.output == "mfcc":
         table = _table("dct", "int16", front_end.cepstrum.table.ravel())
         call = (

@@ -62,6 +62,16 @@ void edgernn_cepstrum(const int16_t *table, int32_t coefficients, int32_t bands,
                       const int32_t *logs, int32_t *features);
 
 typedef struct {
+  const int16_t *emphasis; /* of each band, Q10 */
+  int32_t range;
+  int32_t release; /* by frame, Q16 as the level */
+  int32_t least;
+} edgernn_agc_t;
+
+/* Logarithms of the bands, relative to the loudest of late, in place; `level` is carried. */
+void edgernn_agc(const edgernn_agc_t *g, int32_t bands, int32_t *level, int32_t *features);
+
+typedef struct {
   int32_t smoothing; /* Q15 */
   int32_t gain;
   int32_t root;

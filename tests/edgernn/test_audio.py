@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from edgernn import frontends
 from edgernn.errors import InputError, StateError
-from edgernn.frontends.audio import PCEN, AudioFrontEnd
+from edgernn.frontends.agc import AGC
+from edgernn.frontends.audio import OUTPUTS, PCEN, AudioFrontEnd
 from edgernn.frontends.logarithm import log2, power2
 
 SETTINGS = {
@@ -67,13 +68,31 @@ def float_features(samples, front_end):
     logs = np.log(energies + front_end.floor)
     if front_end.output == "log-mel":
         return logs
+    if front_end.output == "agc":
+        return levelled(logs, front_end)
     n, k = np.arange(front_end.bands), np.arange(front_end.coefficients)[:, np.newaxis]
     basis = np.sqrt(2 / front_end.bands) * np.cos(np.pi * k * (n + 0.5) / front_end.bands)
     basis[0] /= np.sqrt(2)
     return logs @ basis.T
 
 
-@pytest.mark.parametrize("output", ["log-mel", "mfcc", "pcen"])
+def levelled(logs, front_end):
+    """A first difference's gain at the bands' centres, then each frame below the level."""
+    g, decibel = front_end.agc, np.log(10) / 10
+    low, high = (1127 * np.log(1 + f / 700) for f in (front_end.low, front_end.highest))
+    steps = np.arange(1, front_end.bands + 1) / (front_end.bands + 1)
+    centres = 700 * (np.exp((low + (high - low) * steps) / 1127) - 1)
+    turn = 2 * np.pi * centres / front_end.rate
+    lifted = logs + np.log(1 + g["emphasis"] ** 2 - 2 * g["emphasis"] * np.cos(turn))
+    level, found = g["least"] * decibel, []
+    for frame in lifted:
+        level -= g["release"] * decibel / front_end.frame_rate
+        level = max(level, g["least"] * decibel, frame.max())
+        found.append(np.maximum(frame - level, -g["range"] * decibel))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("name", SETTINGS)
 def test_features(name, output):
     coefficients = min(13, SETTINGS[name].get("bands", 40))
@@ -107,7 +126,7 @@ def test_extremes(name):
 
 @SOME
 @given(
-    st.sampled_from(["log-mel", "mfcc", "pcen"]),
+    st.sampled_from(OUTPUTS),
     st.lists(st.integers(0, 4000), max_size=8),
     st.booleans(),
 )
@@ -146,12 +165,19 @@ def test_logarithms_and_powers():
         ({"window": 2000}, "window 2000 is no whole number from 32 to 1024"),
         ({"window": 100.5}, "window is 100.5 and must be a whole number"),
         ({"hop": 500}, "hop 500 is longer than window 400"),
-        ({"output": "plp"}, "'plp' is not one of log-mel, mfcc, pcen"),
+        ({"output": "plp"}, "'plp' is not one of log-mel, mfcc, pcen, agc"),
         ({"low": 9000}, "bands from 9000 to 8000 Hz"),
         ({"window": 64, "hop": 64}, "band .* is narrower than the FFT of 64"),
         ({"output": "mfcc", "coefficients": 41}, "41 coefficients of 40 bands"),
         ({"floor": 0}, "floor 0"),
         ({"output": "pcen", "pcen": {"power": 1}}, "no 'power'"),
+        ({"output": "agc", "agc": {"attack": 1}}, "no 'attack'; its fields are emphasis, range"),
+        ({"output": "agc", "agc": {"range": 0}}, "agc's range is 0 and must be 1 to 120"),
+        ({"output": "agc", "agc": {"range": "22"}}, "agc's range is '22' and must be 1 to 120"),
+        ({"output": "agc", "agc": {"emphasis": True}}, "agc's emphasis is True and must be 0 to 1"),
+        ({"output": "agc", "floor": 0.01}, "the floor, -20 dB, is not below agc's least"),
+        ({"agc": {"range": 22}}, "agc is given, and the output is 'log-mel'"),
+        ({"output": "pcen", "pcen": {"gain": None}}, "pcen has no 'gain' of None"),
         ({"mels": 3}, "no field 'mels'; its fields are rate, window"),
     ],
 )
@@ -166,10 +192,31 @@ def test_wrong_samples_and_states_are_refused():
         stream.push(np.zeros(10))
     with pytest.raises(StateError, match="no saved state"):
         stream.restore(b"{}")
+    with pytest.raises(StateError, match="no saved state"):
+        stream.restore(b'[0, [], null, "loud"]')
+    stream.restore(b"[0, [], null]")  # of a version without gain control
 
 
 def test_configurations_come_back():
-    for options in ({}, {"output": "pcen", "pcen": {"gain": 0.8}}, {"output": "mfcc"}):
+    for options in (
+        {},
+        {"output": "pcen", "pcen": {"gain": 0.8}},
+        {"output": "mfcc"},
+        {"output": "agc", "agc": {"range": 30}},
+    ):
         front_end = AudioFrontEnd(**options)
         assert frontends.read(front_end.config()) == front_end
     assert AudioFrontEnd(output="pcen").pcen == PCEN
+    assert AudioFrontEnd(output="agc").agc == AGC
+    assert AudioFrontEnd().agc == AudioFrontEnd().pcen == {}
+
+
+def test_agc_hears_the_near_and_the_far_alike():
+    front_end = AudioFrontEnd(rate=8000, window=256, hop=160, bands=32, output="agc")
+    near, far = (speech_like(8000, level=level) for level in (6000, 600))
+    difference = np.abs(front_end.features(near) - front_end.features(far))
+    assert difference[8:].mean() < 0.05  # as soon as there was a word
+    plain = AudioFrontEnd(rate=8000, window=256, hop=160, bands=32)
+    assert np.abs(plain.features(near) - plain.features(far)).mean() > 2.0
+    silence = front_end.features(np.zeros(8000, np.int16))
+    assert (silence == silence.min()).all()  # nothing is lifted out of silence

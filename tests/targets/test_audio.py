@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import targets
-from edgernn.frontends.audio import AudioFrontEnd
+from edgernn.frontends.audio import OUTPUTS, AudioFrontEnd
 from targets.frontends import audio as generator
 from targets.machine import machine
 from tests.edgernn.test_audio import SETTINGS, speech_like
@@ -79,7 +79,7 @@ def signals(rate, seconds):
 
 
 @pytest.mark.parametrize("core", ["host", "cortex-m0", "cortex-m4"])
-@pytest.mark.parametrize("output", ["log-mel", "mfcc", "pcen"])
+@pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("name", SETTINGS)
 def test_bit_exact(name, output, core):
     front_end, run = built(name, output, core)
@@ -88,6 +88,24 @@ def test_bit_exact(name, output, core):
         found, times = frames_of(front_end, run, samples, 113)
         np.testing.assert_array_equal(found, expected.features)
         np.testing.assert_array_equal(times, expected.times)
+
+
+@pytest.mark.parametrize("core", ["host", "cortex-m0"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"emphasis": 1.0, "range": 120.0, "release": 1000.0, "least": -90.0},
+        {"emphasis": 0.0, "range": 1.0, "release": 0.1, "least": 60.0},
+    ],
+)
+def test_gain_control_at_its_limits_is_bit_exact(fields, core):
+    front_end = AudioFrontEnd(
+        rate=8000, window=256, hop=80, bands=20, floor=1e-12, output="agc", agc=fields
+    )
+    run = compiled(front_end, core)
+    for samples in signals(8000, 0.2).values():
+        found, _ = frames_of(front_end, run, samples, 113)
+        np.testing.assert_array_equal(found, front_end.stream().push(samples).features)
 
 
 def test_instructions_of_a_frame_on_m4():
