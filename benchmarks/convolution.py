@@ -24,28 +24,26 @@ BANDS, UNITS, OUTPUTS = 32, 64, 12
 CORES = ("cortex-m4", "cortex-m55", "cortex-m3", "cortex-m0")
 
 
-def strided() -> Any:
-    """The architecture `spectral-m`, which moves over the bands in strides."""
+def pooled() -> Any:
+    """The architecture `spectral-m`, which keeps the largest of neighbouring bands."""
     from converters.training.architectures import Shape, build
 
     return build("spectral-m", Shape(BANDS, OUTPUTS))
 
 
-def pooled() -> Any:
-    """Four Conv2D, causal in time, with maxima of two bands between them."""
+def strided() -> Any:
+    """Four Conv2D, causal in time, that move over the bands in strides."""
     import keras
 
     layers = keras.layers
     x = inputs = keras.Input((None, BANDS))
     x = layers.Reshape((-1, BANDS, 1))(x)
-    for filters, kernel, stride, pool in (
-        (16, (3, 5), 1, 2), (24, (3, 3), 1, 1), (32, (3, 3), 2, 2), (32, (3, 3), 1, 2),
+    for filters, kernel, strides in (
+        (16, (3, 4), (1, 2)), (24, (3, 3), (1, 1)), (32, (3, 3), (2, 2)), (32, (3, 3), (1, 2)),
     ):  # fmt: skip
         x = layers.ZeroPadding2D(((kernel[0] - 1, 0), (0, 0)))(x)
-        x = layers.Conv2D(filters, kernel, strides=(stride, 1), use_bias=False)(x)
+        x = layers.Conv2D(filters, kernel, strides=strides, use_bias=False)(x)
         x = layers.ReLU()(layers.BatchNormalization()(x))
-        if pool > 1:
-            x = layers.MaxPooling2D((1, pool))(x)
     x = layers.Reshape((-1, x.shape[2] * x.shape[3]))(x)
     x = layers.GRU(UNITS, return_sequences=True)(x)
     return keras.Model(inputs, layers.Dense(OUTPUTS)(x))
@@ -127,7 +125,7 @@ def main() -> None:
         *("network", "core", "instructions", "conv", "per MAC", "code + weights"),
         "state + scratch + stack",
         title=f"One step: {BANDS} bands, 4 Conv2D, GRU({UNITS}), Dense({OUTPUTS})",
-        caption="strided: the architecture spectral-m; pooled: with maxima between the layers. "
+        caption="pooled: the architecture spectral-m; strided: in strides instead of maxima. "
         "A step takes two frames.",
     )
     cores = [c for c in arguments.core if c != "cortex-m55" or shutil.which("qemu-system-arm")]

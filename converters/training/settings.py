@@ -15,9 +15,9 @@ from edgernn.errors import InputError
 
 RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "keyword": {
-        "architecture": "spectral-m",
-        "front_end": {"kind": "audio"},
-        "fit": {"weight_decay": 0.02},
+        "architecture": "spectral-l",
+        "front_end": {"kind": "audio", "output": "agc"},
+        "fit": {"epochs": 80, "weight_decay": 0.02},
     },
     "activity": {
         "architecture": "crnn-m",

@@ -23,7 +23,8 @@ from converters.training.augment.audio import (
     vary_word,
 )
 from converters.training.fitting import Batch
-from edgernn.frontends import FrontEnd
+from edgernn.evaluation.noise import babble, recorded
+from edgernn.frontends.audio import AudioFrontEnd
 
 Array = npt.NDArray[Any]
 Random = np.random.Generator
@@ -36,15 +37,24 @@ LATE: Final = 0.2
 FADING: Final = 0.1
 """Seconds before a word's end and after it when it is to be said, and then when it may be."""
 _PAUSE: Final = (0.3, 0.8)
-"""Seconds between words; now and then a second more."""
+"""Seconds between words."""
+_LULLS: Final = 0.1
+_LULL: Final = (1.0, 3.0)
+"""Share of pauses that are longer, so long that gain control lifts what is behind the words; by so
+many seconds."""
+_CROWD: Final = 0.25
+_VOICES: Final = (3, 7)
+"""Share of backgrounds that are babble, where none are recorded, and how many voices it has."""
 _SECTION: Final = 4.0
 """Seconds of a section, at least."""
 _CALM: Final = 0.3
 """Weight of background: there is much more of it."""
 _HASTE: Final = 1.0
 """Weight of a word while it is being said."""
-_FRESH: Final = 0.15
+_FRESH: Final = 0.2
 """Share of windows at which a stream begins anew: somebody speaks as soon as the device listens."""
+_ONSET: Final = (-1, 3)
+"""Frames before a word at which it does; one too late, as recordings are that were trimmed."""
 _AGAIN: Final = 4
 """Epochs that hear the same words."""
 
@@ -82,20 +92,34 @@ class Words:
 class Section:
     """Features `(frames, bands)`, and what is to be said at each: class and weight.
 
-    A class of `-c` is c or background.
-    `first` is the frame with which the first word begins.
+    A class of `-c` is c or background. `first` is the frame with which the first word begins,
+    `level` that of gain control behind the last frame.
     """
 
     features: Array
     classes: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float32]
     first: int
+    level: float | None = None
+
+    def since(self, start: int) -> Section:
+        """From a frame on."""
+        return Section(
+            self.features[start:],
+            self.classes[start:],
+            self.weights[start:],
+            max(0, self.first - start),
+        )
 
 
-def section(words: Words, front_end: FrontEnd, how: AudioAugmentation, random: Random) -> Section:
-    """Somebody in a room for a few seconds, as a microphone without faults hears it."""
+def section(
+    words: Words, front_end: AudioFrontEnd, how: AudioAugmentation, random: Random
+) -> Section:
+    """Somebody in a room for a few seconds, as a microphone without faults hears it: bands before
+    any gain control."""
     samples, ends = _say(words, how, random)
-    features = front_end.features(np.clip(np.rint(samples), -32768, 32767).astype(np.int16))
+    heard = np.clip(np.rint(samples), -32768, 32767).astype(np.int16)
+    features = front_end.ungained.features(heard)
     times = (np.arange(len(features)) + 1) / front_end.frame_rate  # about the end of each window
     classes = np.zeros(len(features), np.int64)
     weights = np.full(len(features), _CALM, np.float32)
@@ -108,11 +132,20 @@ def section(words: Words, front_end: FrontEnd, how: AudioAugmentation, random: R
     return Section(features, classes, weights, int(np.searchsorted(times, ends[0][0])))
 
 
-def varied(made: Section, front_end: FrontEnd, how: AudioAugmentation, random: Random) -> Section:
-    """The same, said by another vocal tract into another microphone."""
+def varied(
+    made: Section,
+    front_end: AudioFrontEnd,
+    how: AudioAugmentation,
+    random: Random,
+    level: float | None = None,
+) -> Section:
+    """The same, said by another vocal tract into another microphone, behind gain control that
+    begins with a level."""
     features = vary_spectrum(made.features, how, random)
+    if front_end.agc:
+        features, level = front_end.gain.real(features, level)
     features = mask(features, front_end.frame_rate, how, random)
-    return replace(made, features=features.astype(np.float32))
+    return replace(made, features=features.astype(np.float32), level=level)
 
 
 def _say(
@@ -131,7 +164,9 @@ def _say(
         if word and random.random() < how.splices:
             clip = splice(clip, takes.other(word, random), rate, random)
         said = vary_word(clip, rate, how, random) * np.float32(loud)
-        pause = random.uniform(*_PAUSE) + (random.random() < 0.1)
+        pause = random.uniform(*_PAUSE)
+        if random.random() < _LULLS:
+            pause += random.uniform(*_LULL)
         ends.append((length / rate, (length + len(said)) / rate, word))
         parts += [said, np.zeros(int(pause * rate), np.float32)]
         length += len(said) + len(parts[-1])
@@ -144,13 +179,15 @@ def _say(
 
 
 def _background(words: Words, length: int, random: Random) -> Array:
-    """Noise, or a stretch of a recorded background, of unit power."""
-    if not words.backgrounds or random.random() < 0.3:
-        return noise(length, float(random.integers(3)), random)
-    recorded = words.backgrounds[int(random.integers(len(words.backgrounds)))]
-    start = int(random.integers(len(recorded)))
-    stretch = np.take(recorded, np.arange(start, start + length), mode="wrap").astype(np.float32)
-    return stretch / np.float32(np.sqrt(np.mean(stretch**2)) + 1e-9)
+    """Noise, babble, or a stretch of a recorded background, of unit power."""
+    if words.backgrounds and random.random() >= 0.3:
+        chosen = words.backgrounds[int(random.integers(len(words.backgrounds)))]
+        return recorded(random, length, chosen).astype(np.float32)
+    if random.random() < _CROWD:
+        others = [] if words.voices is None else words.voices.clips
+        voices = int(random.integers(*_VOICES, endpoint=True))
+        return babble(random, length, [*words.clips, *others], voices).astype(np.float32)
+    return noise(length, float(random.integers(3)), random)
 
 
 @dataclass
@@ -164,7 +201,7 @@ class WordStreams:
     """
 
     words: Words
-    front_end: FrontEnd
+    front_end: AudioFrontEnd
     augmentation: AudioAugmentation
     rows: int
     frames: int
@@ -227,15 +264,14 @@ class _Row:
 
     def __init__(self, streams: WordStreams, said: _Said, random: Random) -> None:
         self._streams, self._said, self._random, self._count = streams, said, random, 0
-        self._begin(0)
+        self._begin()
 
-    def _begin(self, frames: int) -> None:
-        """Anew, with a section from so many frames before its first word on."""
-        section = self._section()
-        start = section.first - frames if frames else 0
-        self._x = np.concatenate([self._nothing(), section.features[max(0, start) :]])
-        self._y = section.classes[max(0, start) :]
-        self._weight = section.weights[max(0, start) :]
+    def _begin(self, frames: int | None = None) -> None:
+        """Anew, with a section, or with what of it begins so many frames before its first word."""
+        self._level: float | None = None
+        made = self._section(frames)
+        self._x = np.concatenate([self._nothing(), made.features])
+        self._y, self._weight = made.classes, made.weights
 
     def _nothing(self) -> Array:
         """What a stream that has just begun has behind it."""
@@ -244,18 +280,22 @@ class _Row:
         frames[:] = made.still
         return frames
 
-    def _section(self) -> Section:
+    def _section(self, frames: int | None = None) -> Section:
         made = self._streams
         raw = self._said[self._count]
         self._count += 1
-        return varied(raw, made.front_end, made.augmentation, self._random)
+        if frames is not None:
+            raw = raw.since(max(0, raw.first - frames))
+        found = varied(raw, made.front_end, made.augmentation, self._random, self._level)
+        self._level = found.level
+        return found
 
     def window(self) -> tuple[Array, Array, Array, bool]:
         """The next one, with the context in front of its frames, and whether it begins anew."""
         made = self._streams
         fresh = self._random.random() < _FRESH
         if fresh:
-            self._begin(int(self._random.integers(1, 6)))
+            self._begin(int(self._random.integers(*_ONSET, endpoint=True)))
         while len(self._y) < made.frames:
             more = self._section()
             self._x = np.concatenate([self._x, more.features])

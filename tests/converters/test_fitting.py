@@ -176,5 +176,5 @@ def test_an_unknown_architecture_names_the_nearest():
 
 
 def test_frames_too_small_for_an_architecture_are_said_so():
-    with pytest.raises(InputError, match="'spectral-m' needs frames of 20 features or more"):
+    with pytest.raises(InputError, match="'spectral-m' needs frames of 21 features or more"):
         build("spectral-m", replace(SHAPE, features=6))

@@ -13,7 +13,15 @@ from converters.training.augment import audio
 from converters.training.augment.audio import AudioAugmentation
 from converters.training.recipes import keyword
 from converters.training.settings import resolve
-from converters.training.words import BACKGROUND, Words, WordStreams, _say, section
+from converters.training.words import (
+    BACKGROUND,
+    Words,
+    WordStreams,
+    _background,
+    _say,
+    section,
+    varied,
+)
 from edgernn.errors import InputError
 from edgernn.evaluation.clips import decision_of, judge
 from edgernn.evaluation.runs import QuantizedRun
@@ -96,6 +104,52 @@ def test_a_word_is_to_be_said_when_it_ends():
         assert loud[start - 6 : start + 4].any()  # the word is there when it is to be said …
         assert not loud[end - 4 : end].any()  # … and over before that ends
         assert (made.weights[start:end] == 1.0).all()
+
+
+def test_gain_control_is_trained_on_as_the_device_will_compute_it():
+    front_end = replace(FRONT_END, output="agc")
+    samples, _ = _say(words(), STILL, np.random.default_rng(0))
+    made = section(words(), front_end, STILL, np.random.default_rng(0))
+    heard = varied(made, front_end, STILL, np.random.default_rng(1))
+    expected = front_end.features(np.rint(samples).astype(np.int16))
+    np.testing.assert_allclose(heard.features, expected, atol=0.01)
+    # What was much louder a moment ago is remembered.
+    later = varied(made, front_end, STILL, np.random.default_rng(1), heard.level + 20.0)
+    assert later.features.mean() < heard.features.mean() - 0.1
+    assert heard.level < later.level < heard.level + 20.0
+
+
+def test_a_stream_that_begins_anew_remembers_no_level():
+    front_end = replace(FRONT_END, output="agc")
+
+    def heard(level):
+        """The frames of a row that begins anew after another level."""
+        streams = WordStreams(words(), front_end, STILL, 1, 40, 20, 0, still=-2.0)
+        streams.batch(0, 0)
+        (row,) = streams._rows
+        row._level = level
+        row._begin(3)
+        return row._x
+
+    np.testing.assert_array_equal(heard(15.0), heard(-15.0))
+    assert heard(15.0).max() == 0.0  # the loudest band of the first word
+
+
+def test_backgrounds_are_of_unit_power_and_some_are_babble():
+    """Of loud clips in silence, babble is what is not of the same power all the time."""
+    clip = np.concatenate([np.ones(4000), np.zeros(12000)]).astype(np.float32)
+    said, random = Words([clip], [1], RATE), np.random.default_rng(0)
+    made = [_background(said, 4 * RATE, random) for _ in range(120)]
+    babble = [len(np.unique(one)) < 20 for one in made]
+    powers = [np.mean(x**2) if many else np.var(x) for x, many in zip(made, babble, strict=True)]
+    np.testing.assert_allclose(powers, 1.0, rtol=0.1)
+    assert 15 < sum(babble) < 50
+
+
+def test_by_default_bands_are_under_gain_control(tmp_path):
+    assert keyword.front_end_of(settings(tmp_path), CLIPS).output == "agc"
+    plain = settings(tmp_path, front_end={"kind": "audio", "output": "log-mel"})
+    assert keyword.front_end_of(plain, CLIPS).floor == 0.01
 
 
 def test_a_language_without_voices_is_told_before_anything_is_begun(tmp_path):

@@ -52,7 +52,7 @@ class AudioAugmentation:
     equaliser: float = 1.0
     quieter: float = 10.0
     louder: float = 10.0
-    snr_low: float = 10.0
+    snr_low: float = 5.0
     snr_high: float = 45.0
     band_masks: int = 2
     band_width: float = 0.2

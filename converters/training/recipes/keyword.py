@@ -36,6 +36,8 @@ WINDOW: Final = 2.0
 """Seconds through which gradients flow; the state goes on."""
 SMOOTHING: Final = 0.12
 """Seconds over which the detector takes the mean of scores."""
+DROPOUT: Final = 0.2
+"""Less than elsewhere: what is said is altered so much that it is hard enough to learn."""
 _TAIL: Final = 0.4
 """Seconds of near silence behind a clip on which validation looks."""
 _SAMPLE: Final = 64
@@ -67,8 +69,10 @@ def front_end_of(settings: Settings, recordings: Sequence[Labelled]) -> AudioFro
         raise InputError(
             f"front end '{settings.front_end['kind']}': the recipe keyword needs kind = \"audio\""
         )
-    # The floor is that of quiet speech: how silent a room was says nothing about the word.
-    given = {"bands": 32, "floor": 0.01, **settings.front_end, "kind": "audio"}
+    given = {"bands": 32, **settings.front_end, "kind": "audio"}
+    if given.get("output") != "agc":
+        # That of quiet speech: how silent a room was says nothing about the word.
+        given.setdefault("floor", 0.01)
     given.setdefault("rate", round(recordings[0].rate))
     given.setdefault("window", min(1024, round(0.032 * given["rate"])))
     given.setdefault("hop", min(given["window"], round(0.02 * given["rate"])))
@@ -243,7 +247,11 @@ def shape_of(settings: Settings, task: Task, streams: WordStreams) -> architectu
     made = [section(streams.words, task.front_end, how, random) for _ in range(_SAMPLE)]
     frames = np.concatenate([varied(one, task.front_end, how, random).features for one in made])
     return architectures.Shape(
-        frames.shape[1], len(task.labels), mean=frames.mean(axis=0), variance=frames.var(axis=0)
+        frames.shape[1],
+        len(task.labels),
+        mean=frames.mean(axis=0),
+        variance=frames.var(axis=0),
+        dropout=DROPOUT,
     )
 
 
