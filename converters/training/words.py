@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -73,6 +74,13 @@ class Words:
     backgrounds: Sequence[Array] = ()
     share: float = 0.5
     voices: Words | None = None
+
+    @cached_property
+    def crowd(self) -> list[Array]:
+        """What babble is made of: words that are no keywords, or of all if there are no others."""
+        spoken = [one for one in (self, self.voices) if one is not None]
+        said = [pair for one in spoken for pair in zip(one.clips, one.classes, strict=True)]
+        return [clip for clip, c in said if not c] or [clip for clip, _ in said]
 
     def draw(self, random: Random) -> tuple[Array, int]:
         """A clip and its class."""
@@ -184,9 +192,8 @@ def _background(words: Words, length: int, random: Random) -> Array:
         chosen = words.backgrounds[int(random.integers(len(words.backgrounds)))]
         return recorded(random, length, chosen).astype(np.float32)
     if random.random() < _CROWD:
-        others = [] if words.voices is None else words.voices.clips
         voices = int(random.integers(*_VOICES, endpoint=True))
-        return babble(random, length, [*words.clips, *others], voices).astype(np.float32)
+        return babble(random, length, words.crowd, voices).astype(np.float32)
     return noise(length, float(random.integers(3)), random)
 
 

@@ -146,6 +146,14 @@ def test_backgrounds_are_of_unit_power_and_some_are_babble():
     assert 15 < sum(babble) < 50
 
 
+def test_a_crowd_says_no_keyword_if_there_are_other_words():
+    key, other, voice = (np.full(900, value, np.float32) for value in (1, 2, 3))
+    mixed = Words([key, other], [1, 0], RATE, voices=Words([voice], [1], RATE))
+    assert [clip[0] for clip in mixed.crowd] == [2]
+    every = replace(mixed, classes=[1, 2])
+    assert [clip[0] for clip in every.crowd] == [1, 2, 3]
+
+
 def test_by_default_bands_are_under_gain_control(tmp_path):
     assert keyword.front_end_of(settings(tmp_path), CLIPS).output == "agc"
     plain = settings(tmp_path, front_end={"kind": "audio", "output": "log-mel"})
